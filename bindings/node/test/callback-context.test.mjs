@@ -69,7 +69,6 @@ const ENDINGS = [
 for (const isStored of [false, true]) {
   const kind = `a source ${isStored ? 'with' : 'without'} a store`
   test(`a logout or drain for which onTokens of ${kind} waits is refused after a second`, async () => {
-    const started = performance.now()
     const refused = ENDINGS.map(async (call) => {
       const store = isStored ? new MemoryStore() : undefined
       const seen = calling(call, { store })
@@ -87,7 +86,6 @@ for (const isStored of [false, true]) {
       await source.logOut()
       assert.equal((await rejection(source.token())).code, 'grant.no_refresh_token')
     }
-    assert.ok(performance.now() - started < 5000)
   })
 
   test(`a logout or drain that onTokens of ${kind} does not wait for happens after it`, async () => {
@@ -275,9 +273,7 @@ test('a connection refuses calls in the function that opens its page', async () 
       fetch(page).catch(() => {})
     },
   })
-  const started = performance.now()
   assert.ok((await api.token()).accessToken)
-  assert.ok(performance.now() - started < 10_000)
   assert.deepEqual(refused, Array(4).fill(DEADLOCK.code))
   assert.ok((await api.token()).accessToken)
 })
