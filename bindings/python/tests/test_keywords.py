@@ -101,5 +101,9 @@ import sys
 before = set(sys.modules)
 import oauth_core
 assert not {"inspect", "difflib"} & (set(sys.modules) - before)
+members = vars(oauth_core.GrantSource).values()
+assert not any(hasattr(member, "__wrapped__") for member in members), "before there is a client"
+oauth_core.Client(oauth_core.provider("usertesting"), client_id="id", client_secret="s")
+assert any(hasattr(member, "__wrapped__") for member in members)
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

@@ -66,6 +66,7 @@ class Constructor:
         return self
 
     def __call__(self, cls: type, /, *args: Any, **keywords: Any) -> Any:
+        _wrap_waiting()
         try:
             return self._make(cls, *args, **keywords)
         except TypeError as error:
@@ -79,6 +80,22 @@ def _has_keywords(function: object) -> bool:
 
 
 def name_keywords(cls: _Class) -> _Class:
+    """Wraps the methods of a class, once there is a client: an import has no time for it."""
+    if _waiting is None:
+        _wrap_methods(cls)
+    else:
+        _waiting.append(cls)
+    return cls
+
+
+def _wrap_waiting() -> None:
+    global _waiting
+    waiting, _waiting = _waiting, None
+    for cls in waiting or ():
+        _wrap_methods(cls)
+
+
+def _wrap_methods(cls: type) -> None:
     """Wraps the public methods of a class that have keyword arguments; none of them is a coroutine function."""
     members: dict[str, Any] = dict(vars(cls))
     for name, member in members.items():
@@ -91,12 +108,10 @@ def name_keywords(cls: _Class) -> _Class:
             setattr(cls, name, _naming(member))
         elif kind == "function" and member.__code__.co_kwonlyargcount > 0:
             setattr(cls, name, _naming(member))
-    return cls
 
 
 _members: dict[str, Any] = dict(vars(_native))
+_waiting: list[type] | None = [member for member in _members.values() if isinstance(member, type)]
 for _name, _member in _members.items():
-    if isinstance(_member, type):
-        name_keywords(_member)
-    elif _has_keywords(_member):
+    if not isinstance(_member, type) and _has_keywords(_member):
         setattr(_native, _name, _naming(_member))
