@@ -78,13 +78,31 @@ impl<'a> Selection<'a> {
                 let text = fs::read_to_string(&file).unwrap_or_default();
                 functions(&modules(&file, root, modules_folder), &text)
             });
-            paths.chain(renamed(root)).collect::<Vec<_>>()
+            let paths: Vec<_> = paths.chain(renamed(root)).collect();
+            let generated = self.filters.iter().flat_map(|filter| generated(filter, root, &paths));
+            let generated: Vec<_> = generated.collect();
+            paths.into_iter().chain(generated)
         });
         let is_selected = |path: &String| {
             self.filters.is_empty() || self.filters.iter().any(|filter| path.contains(filter))
         };
         functions.filter(is_selected).collect()
     }
+}
+
+/// The functions that a macro of the target's first file may put into the filter's module: it is named there, and is no
+/// other module.
+fn generated(filter: &str, root: &Path, paths: &[String]) -> Vec<String> {
+    let Some((module, _)) = filter.split_once("::") else {
+        return Vec::new();
+    };
+    let is_module = |path: &String| path.split("::").any(|part| part == module);
+    let text = fs::read_to_string(root).unwrap_or_default();
+    if paths.iter().any(is_module) || !text.contains(module) {
+        return Vec::new();
+    }
+    let functions = paths.iter().filter_map(|path| path.rsplit("::").next());
+    functions.map(|function| format!("{module}::{function}")).collect()
 }
 
 fn rust_files(folder: &Path, files: &mut Vec<PathBuf>) {
