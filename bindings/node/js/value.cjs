@@ -6,18 +6,24 @@
 const asyncDispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')
 
 /**
- * An instance of this class that `structuredClone` and `postMessage` reject with a `DataCloneError`: they would copy no
+ * The base class of objects that `structuredClone` and `postMessage` reject with a `DataCloneError`: they would copy no
  * private members, so the copy would be empty. They reject every object with an internal slot that they do not know (HTML
- * section 2.7.3), such as a `WeakSet`, whose methods it does not have. The constructor is not called.
+ * section 2.7.3), such as a `WeakSet`.
  */
-const createUncloneable = (Class) => Reflect.construct(WeakSet, [], Class)
-
-/** The base class of objects that `structuredClone` and `postMessage` reject. */
-class Uncloneable {
+class Uncloneable extends WeakSet {
+  // Without parameters: a `WeakSet` would add the members of its argument.
   constructor() {
-    return createUncloneable(new.target)
+    super()
   }
 }
+// Its instances have the slot, but neither the methods nor the name.
+Object.setPrototypeOf(Uncloneable.prototype, Object.prototype)
+
+/**
+ * An instance of a class without its constructor, uncloneable as well. The engine has no cache for such objects, so that
+ * each member is added in a thousand times what it takes in a class derived from `Uncloneable`: for rare results only.
+ */
+const createUncloneable = (Class) => Reflect.construct(WeakSet, [], Class)
 
 /** The last millisecond that a `Date` can represent (ECMA-262 section 21.4.1.1). */
 const MAX_DATE_MS = 8.64e15
