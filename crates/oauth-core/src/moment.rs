@@ -129,14 +129,10 @@ impl Moment {
             Seed::None => Err(Misuse::NoRandomness.into()),
             #[cfg(feature = "system")]
             Seed::System(drawn) => {
-                use crate::error::Cause;
                 if let Some(seed) = drawn.get() {
                     return Ok(seed);
                 }
-                let mut seed = [0; 32];
-                getrandom::fill(&mut seed).map_err(|error| {
-                    Error::from(Misuse::NoRandomness).caused_by(Cause::unsent(error))
-                })?;
+                let seed = system_random()?;
                 Ok(drawn.get_or_init(|| seed))
             }
         }
@@ -170,16 +166,12 @@ impl Moment {
         Ok(std::str::from_utf8(&digits).unwrap_or_default().to_owned())
     }
 
-    /// The digits of [`Self::ticket`]. The identifier is stored, so it must not reveal any byte of the seed.
+    /// The digits of [`Self::ticket`].
     ///
     /// # Errors
     /// `misuse.no_randomness`.
     pub(crate) fn ticket_digits(&self) -> Result<[u8; 32], Error> {
-        #[cfg(feature = "sha2")]
-        let seed_bytes = self.draw("ticket")?;
-        // Without the feature `sha2`, no secret is derived from a seed.
-        #[cfg(not(feature = "sha2"))]
-        let seed_bytes = *self.seed()?;
+        let random_bytes = self.ticket_bytes()?;
         // Formatting a number takes twice as long.
         let digit = |nibble: u8| match nibble {
             0..=9 => b'0' + nibble,
@@ -187,10 +179,24 @@ impl Moment {
         };
         let mut digits = [0; 32];
         let (places, _) = digits.as_chunks_mut::<2>();
-        for (place, byte) in places.iter_mut().zip(seed_bytes.iter().skip(16)) {
+        for (place, byte) in places.iter_mut().zip(random_bytes.iter().skip(16)) {
             *place = [digit(byte >> 4), digit(byte & 15)];
         }
         Ok(digits)
+    }
+
+    /// The identifier is stored, so it must not reveal any byte of the seed: it is derived from the seed, or has random bytes
+    /// of its own as long as the system's seed has not been drawn, which is faster.
+    fn ticket_bytes(&self) -> Result<[u8; 32], Error> {
+        #[cfg(feature = "system")]
+        if matches!(&self.seed, Seed::System(drawn) if drawn.get().is_none()) {
+            return system_random();
+        }
+        #[cfg(feature = "sha2")]
+        return self.draw("ticket");
+        // Without the feature `sha2`, no secret is derived from a seed.
+        #[cfg(not(feature = "sha2"))]
+        Ok(*self.seed()?)
     }
 
     /// 256 random bits for this `label`, for hosts that need random bytes of their own in a step: the hash of the seed
@@ -209,6 +215,19 @@ impl Moment {
     pub(crate) fn token(&self, label: &str) -> Result<String, Error> {
         Ok(crate::base64::url_safe(self.draw(label)?))
     }
+}
+
+/// Random bytes of the operating system.
+///
+/// # Errors
+/// `misuse.no_randomness`.
+#[cfg(feature = "system")]
+fn system_random() -> Result<[u8; 32], Error> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|error| {
+        Error::from(Misuse::NoRandomness).caused_by(crate::error::Cause::unsent(error))
+    })?;
+    Ok(bytes)
 }
 
 impl fmt::Debug for Moment {
@@ -243,6 +262,19 @@ mod tests {
         assert_ne!(moment.token("state")?, moment.token("nonce")?);
         assert_ne!(moment.token("state")?, other.token("state")?);
         assert_eq!(moment.token("state")?.len(), 43);
+        Ok(())
+    }
+
+    #[cfg(feature = "system")]
+    #[test]
+    fn tickets_of_the_system_are_unique_and_reveal_nothing_of_the_seed() -> Result<(), Error> {
+        let moment = Moment::system()?;
+        let before = moment.ticket()?;
+        let seed = moment.seed()?.iter().map(|byte| format!("{byte:02x}"));
+        let seed: String = seed.collect();
+        let after = moment.ticket()?;
+        assert_ne!(before, after);
+        assert!(!seed.contains(&before) && !seed.contains(&after));
         Ok(())
     }
 

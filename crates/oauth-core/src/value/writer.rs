@@ -114,13 +114,21 @@ pub(crate) fn unescaped_length(bytes: &[u8]) -> usize {
     length + tail.iter().take_while(is_plain).count()
 }
 
-/// Writes a number, without an intermediate string.
+/// Writes a number.
 fn push_number(number: u64, out: &mut String) {
-    let (leading, digit) = (number / 10, number % 10);
-    if leading > 0 {
-        push_number(leading, out);
+    // As many digits as any number has.
+    let mut digits = [0; 20];
+    let (mut rest, mut length) = (number, 0);
+    for slot in digits.iter_mut().rev() {
+        *slot = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        length += 1;
+        if rest == 0 {
+            break;
+        }
     }
-    out.push(char::from(b'0' + digit as u8));
+    let written = digits.get(20 - length..).unwrap_or_default();
+    out.push_str(std::str::from_utf8(written).unwrap_or_default());
 }
 
 fn push_escaped(text: &str, out: &mut String) {
