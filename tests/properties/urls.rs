@@ -4,7 +4,7 @@
 use oauth_core::url::Url;
 use proptest::prelude::*;
 
-/// Texts that are barely or almost URLs.
+/// Strings that are URLs, or nearly are.
 fn almost_url() -> impl Strategy<Value = String> {
     let scheme = prop_oneof![
         Just("https"),

@@ -1,4 +1,4 @@
-//! Runs the conversations of known-answer groups in one language, and picks the results apart.
+//! Runs the conversations of known-answer groups in one language, and reads their results.
 
 use std::collections::BTreeSet;
 

@@ -169,7 +169,7 @@ impl WaitingListener {
         String::from_utf8(reply).map_err(text)
     }
 
-    /// Checks that the wait ended with a callback that contains `sign`, and that the port is closed.
+    /// Checks that the wait ended with a callback that contains `expected_part`, and that the port is closed.
     fn ends_with(self, sign: &str) -> Verdict {
         let callback = self
             .outcome

@@ -1,4 +1,4 @@
-//! A store that reports what its worker holds, so that the killer of the worker knows the cost.
+//! A store that reports whether its worker holds the lease or a marker: the cost of killing the worker.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::worker::print_json;
 
-/// What a worker holds at a time.
+/// What a worker holds in the store.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Hold {
     #[default]

@@ -79,7 +79,7 @@ impl NativeClient {
     }
 }
 
-/// Where a client's authentication method comes from.
+/// The source of a client's authentication method.
 enum Authentication<'a> {
     /// The client's options. If they contain a secret, this function computes HMACs with it.
     Options(Option<Function>),

@@ -62,7 +62,7 @@ pub struct NativeConnect {
     pub issuer: Option<String>,
     /// The issuers that may be used.
     pub issuers: Option<Vec<String>>,
-    /// What to do if the API names several: `first` or `error`.
+    /// The choice among several servers that the API names: `first` or `error`.
     pub on_several_servers: Option<String>,
     /// The issuers that may sign the API's metadata, each with its JWK Set, as JSON.
     pub signers: Option<String>,

@@ -40,7 +40,7 @@ pub(crate) fn driver(timeout: Option<Duration>) -> std::result::Result<Driver, E
     SYSTEM.get_or_init(|| network).driver(timeout)
 }
 
-/// Milliseconds from JavaScript; an invalid number means `Duration::MAX`, which is no limit.
+/// Milliseconds from JavaScript; an invalid number means `Duration::MAX`, that is, no limit.
 pub(crate) fn millis(value: f64) -> Duration {
     Duration::try_from_secs_f64(value / 1000.0).unwrap_or(Duration::MAX)
 }

@@ -78,7 +78,7 @@ pub(crate) fn begin(
     })
 }
 
-/// What a visit begins with. Without `access`, the grant of the user has ended.
+/// The input with which a visit begins. Without `access`, the grant of the user has ended.
 struct Head {
     request: Request,
     access: Option<Access>,

@@ -141,7 +141,7 @@ impl ResourceConnection {
         self.connect.api()
     }
 
-    /// Whose hooks the calls of this connection wait for.
+    /// The owners of the hooks that the calls of this connection wait for.
     pub(crate) fn waits_for(&self) -> WaitsFor {
         let own = WaitsFor::Owners(vec![self.hook_owner.clone()]);
         match &self.identity {

@@ -76,7 +76,7 @@ impl Shared {
         self.at_once > 0
     }
 
-    /// Whose hooks a call that concerns all grants waits for.
+    /// The owners of the hooks that a call for all grants waits for.
     pub(crate) fn waits_for(&self) -> WaitsFor {
         WaitsFor::Owners(vec![self.hook_owner.clone()])
     }

@@ -122,7 +122,7 @@ impl GrantSource {
         Ok(HookOwner::new().with_key(Some(client.keeper(id).key())))
     }
 
-    /// Whose hooks the calls of this source wait for.
+    /// The owners of the hooks that the calls of this source wait for.
     pub(crate) fn waits_for(&self) -> WaitsFor {
         match (&self.inner.sign_in, &self.grant) {
             // The tokens of a sign-in of the application's.

@@ -159,7 +159,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// What to do about an error, with this command.
+/// The hint about an error, with this command.
 fn hint(error: &Error) -> String {
     let with_switches = match error.code() {
         "denied.invalid_client" => {

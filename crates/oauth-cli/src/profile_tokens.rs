@@ -309,7 +309,7 @@ impl ProfileTokens {
         )
     }
 
-    /// The same for a command that can act for the client itself instead.
+    /// [`Self::not_logged_in`] for a command that can act for the client itself instead.
     fn not_logged_in_nor_client(&self) -> Failure {
         self.not_logged_in()
             .and_hint("or act for the client itself with --as client")

@@ -1,4 +1,4 @@
-//! The token store of this user: a database, or files, unencrypted or sealed with a key in the keyring of
+//! The user's token store: a database, or files, which are plain or sealed with a key in the keyring of
 //! the operating system.
 //!
 //! Keyrings cannot list their entries, and some are too small for many tokens, so only the key is stored

@@ -210,7 +210,7 @@ fn notification(driver: &mut TwinDriver) -> (String, Bytes) {
 fn a_user_signs_in_by_backchannel_authentication() {
     let mut driver = driver("https://as.test");
     let plain = client(&mut driver);
-    // The same, of a client that signs its requests.
+    // A second client, which signs its requests.
     let key = PrivateKey::generate(Alg::Es256).unwrap();
     let jwk = key.public_jwk().to_json();
     driver

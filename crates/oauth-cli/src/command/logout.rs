@@ -133,7 +133,7 @@ pub(super) fn end_login(
                 .not_logged_in()
                 .and_hint("to remove the tokens of the client itself, use oauth logout --client")
         })?,
-        // It can be removed anyway.
+        // An unreadable record can be removed anyway.
         Err(failure) if failure.is_stored_error() => {
             LoginRecord::default().save(&profile)?;
             grants.remove(&grants.key(&plan.reader()?, &Owner::Login))?;

@@ -231,7 +231,7 @@ fn acts_for_text(name: &str, profile: &Entry) -> Result<&'static str, Failure> {
         Some(acts_for) => acts_for.as_str(),
         None if profile.token_env.is_some() || profile.token_file.is_some() => "fixed",
         None if LoginRecord::load(name)?.is_some() => "user",
-        // It has no tokens of its own.
+        // A public client has no tokens of its own.
         None if profile.client_auth == Some(Auth::None) => "nobody",
         None => "client",
     })

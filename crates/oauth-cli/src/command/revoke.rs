@@ -72,7 +72,7 @@ impl Revoke {
     }
 }
 
-/// What became of tokens at the server.
+/// The result of a revocation at the server.
 #[derive(Debug, Default)]
 pub(super) struct Revoked {
     /// The kinds of the revoked tokens.
@@ -165,7 +165,7 @@ fn no_token() -> Failure {
 }
 
 /// [`revoke`] at a logout, which has succeeded already: a kind of token that the server does not revoke (RFC 7009 section
-/// 2.2.1), such as JWTs, is no failure.
+/// 2.2.1), such as JWTs, is not a failure.
 pub(super) fn revoke_where_supported(
     setup: &Setup,
     revocations: Vec<Revocation>,

@@ -78,7 +78,7 @@ pub(crate) struct Token {
     format: Option<Format>,
 }
 
-/// Which token to get; by default the stored one, refreshed if necessary.
+/// The token to get; by default the stored one, refreshed if necessary.
 #[derive(Debug, Default, Args)]
 pub(super) struct TokenSelection {
     /// Grant to use: `client_credentials`, or an extension grant in the provider file, with its parameters in --param

@@ -36,7 +36,7 @@ fn the_url_is_printed_and_the_login_continues_whatever_the_opener_does() {
         assert!(!done.stderr.contains("N0ISE"), "{}", done.stderr);
         assert!(done.stdout.starts_with("access") && !done.stdout.contains("N0ISE"));
     }
-    // The opener was still running, and is left alone.
+    // The opener was still running, and is not ended.
     assert!(!folder.join("gone").exists());
     std::fs::write(folder.join("stays"), "\n").unwrap();
 }

@@ -184,7 +184,7 @@ fn a_secret_in_the_config_file_is_refused_and_not_shown() {
     assert!(!done.stderr.contains("S3CR3T"), "{}", done.stderr);
 }
 
-/// The output of `oauth serve` suffices to use every system.
+/// The id, the secret and the options of the client are in its one line of JSON.
 #[test]
 fn the_output_of_serve_suffices_to_use_every_system() {
     for system in ["generic", "uservoice", "usertesting", "socios"] {

@@ -24,7 +24,7 @@ pub(crate) struct State {
     pub(crate) subject: String,
     /// The error of token requests.
     pub(crate) error: Option<&'static str>,
-    /// Sent back instead of a code.
+    /// The parameters of the callback, instead of a code.
     pub(crate) callback: Option<&'static str>,
     /// Whether revocations are refused, as by servers whose tokens are JWTs.
     pub(crate) unrevoked: bool,

@@ -18,10 +18,10 @@ use crate::json::Members;
 use crate::secret::Secret;
 use crate::server::{EndpointKind, Server};
 
-/// How long an assertion is valid by default, in seconds.
+/// The default lifetime of an assertion, in seconds.
 const DEFAULT_LIFETIME_SECONDS: u32 = 60;
 
-/// How a client signs its assertions: the key, and the claims.
+/// The assertions that a client signs: the key, and the claims.
 #[derive(Debug, Clone)]
 pub struct ClientAssertion {
     key: SigningKey,

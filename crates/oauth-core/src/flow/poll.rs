@@ -231,7 +231,7 @@ mod tests {
         let played = play(5, 11, vec![Some(pending()), Some(pending())]);
         assert_eq!(played, (vec![5, 5], expired.clone()));
         assert_eq!(play(u64::MAX, 60, Vec::new()), (Vec::new(), expired));
-        // Nor after a sleep that took too long.
+        // It does not poll after a sleep that took too long either.
         let pace = PollTiming {
             interval: 5,
             expires_at: UnixTime::from_secs(NOW + 60),

@@ -55,7 +55,7 @@ impl Jwe {
     ///
     /// # Errors
     /// `jwe.malformed`, `jws.duplicate_member`, `jws.unsupported_crit`, `jwe.compression`; `jwe.alg_not_allowed` for
-    /// algorithms that are not registered; `jwe.decryption` for parts with another length than the algorithm requires.
+    /// algorithms that are not registered; `jwe.decryption` for parts without the length that the algorithm requires.
     pub(crate) fn parse(token: &str, registered: RegisteredAlgs<'_>) -> Result<Self, Error> {
         let malformed = || Error::from(ProtocolViolation::JweMalformed);
         if token.len() > MAX_BYTES {

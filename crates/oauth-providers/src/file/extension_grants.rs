@@ -1,4 +1,4 @@
-//! `[extension_grants.NAME]`: extension grants, which no standard defines (RFC 6749 section 4.5).
+//! `[extension_grants.NAME]` in a provider file: grants that no standard defines (RFC 6749 section 4.5).
 
 use std::collections::BTreeMap;
 

@@ -75,7 +75,7 @@ impl Stage {
         token
     }
 
-    /// Has the API name this server.
+    /// Has the API name this authorization server.
     pub(crate) fn name(&self, server: &Served) {
         let mut state = self.apis.state.lock().unwrap();
         server.base().clone_into(&mut state.issuers[0]);

@@ -215,7 +215,7 @@ async fn check_separate_connections(a: &Served, b: &Served) {
     assert!(scope.unwrap().split(' ').any(|name| name == "write"));
     assert_eq!((both.logins(), token(&of_b).await), (3, token_of_b.clone()));
 
-    // Nor in another process with the same store, nor after the connection to one is forgotten.
+    // The same holds in another process with the same store, and after the connection to one is forgotten.
     let again = token(&both.connection("a")).await;
     assert_eq!(again, token(&of_a).await);
     of_a.forget().await.unwrap();

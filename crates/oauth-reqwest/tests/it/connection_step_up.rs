@@ -91,7 +91,7 @@ impl Stage {
         self.served.with(|twin| twin.registered_clients().len())
     }
 
-    /// The client in the stored record.
+    /// The id of the client in the stored record.
     async fn kept_client(&self) -> String {
         let request = danger::loopback_connect_request(&self.api()).unwrap();
         let stored = connections::load(&*self.store, &request.key("")).await;

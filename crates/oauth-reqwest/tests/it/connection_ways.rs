@@ -47,7 +47,7 @@ fn auth(served: &Served) -> ClientAuth {
 }
 
 fn nobody(url: &oauth_core::url::Url) -> Result<(), Error> {
-    panic!("nobody is to be sent to {}", url.as_str());
+    panic!("unexpected page: {}", url.as_str());
 }
 
 async fn status(connection: &ResourceConnection, served: &Served) -> u16 {

@@ -56,7 +56,7 @@ pub(super) enum EndSelection<'a> {
 #[derive(PartialEq, Eq)]
 pub(super) enum Found {
     Nothing,
-    /// It may be a grant.
+    /// The key may be that of a grant.
     Unreadable,
     /// The tokens of this login; earlier versions gave logins no id.
     Login(Option<String>),

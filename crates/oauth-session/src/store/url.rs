@@ -105,7 +105,7 @@ impl StoreUrl {
     feature = "file"
 )))]
 fn left_out(feature: &str) -> Error {
-    let reason = format!("this build of oauth-session is without its feature {feature}");
+    let reason = format!("oauth-session was built without its feature {feature}");
     Error::from(Misuse::NotSupported)
         .about(&reason)
         .at_endpoint(ENDPOINT)

@@ -263,7 +263,7 @@ impl TokenDriver for AuthorizationServer {
     }
 }
 
-/// The expired tokens of a login with this key.
+/// The tokens of a login with this key, which have expired.
 fn login(key: &DpopKey) -> Tokens {
     let jkt = key.thumbprint();
     let now = Moment::system().expect("a clock").now().as_secs();

@@ -40,7 +40,7 @@ impl TempStore {
         self.path().join(format!("grant-{KEY}.json"))
     }
 
-    /// The place as an argument of a worker.
+    /// The store as an argument of a worker.
     fn name(&self) -> String {
         format!("file:{}", self.path().display())
     }

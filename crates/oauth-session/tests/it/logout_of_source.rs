@@ -251,7 +251,7 @@ async fn a_source_of_a_pool_logs_out_as_the_pool_does() -> Result<(), Error> {
     for acr in ["phr", "mfa"] {
         grants.log_in(&ann, stepped_up(acr, acr)).await?;
     }
-    // That of a step-up ends alone.
+    // A logout of a step-up ends only that grant.
     let phr = grants.get(&ann.clone().stepped_up(&required_acr("phr")));
     phr.log_out().await?;
     assert_eq!(revoked(&server).len(), 1);

@@ -25,7 +25,7 @@ enum Leases {
     Expired,
 }
 
-/// A worker's handle on the store, each of whose operations waits for its turn.
+/// A worker's handle on the store, whose operations each wait for a permit.
 struct Turns {
     store: Arc<MemoryStore>,
     waiting: AtomicUsize,
@@ -291,7 +291,7 @@ async fn expire(store: &Arc<MemoryStore>, id: &GrantId) {
     assert!(matches!(saved, Ok(SaveOutcome::At(_))));
 }
 
-/// Ann signs in again for an expired step-up while another worker makes room for another one.
+/// Ann signs in again for an expired step-up while another worker evicts a step-up to store a new one.
 async fn cross_with_room(before: Before, turns: [usize; 4]) {
     let when = format!("{before:?}, {turns:?}");
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));

@@ -12,7 +12,7 @@ use oauth_session::store::{
     Answer, Entry, Lease, MemoryStore, Page, RecordTimes, SaveOutcome, Store,
 };
 
-/// The mistake of a store.
+/// What a store does wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
     /// Saves regardless of the version.

@@ -295,7 +295,7 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
                 b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n",
             ),
             (
-                "a chunk that is none",
+                "a malformed chunk",
                 b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
             ),
             (

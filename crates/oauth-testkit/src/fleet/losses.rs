@@ -12,7 +12,7 @@ use super::simulation::{Simulation, window};
 const HOUR_MS: u64 = 3_600_000;
 
 impl Simulation {
-    /// Rolls the dice once a minute for clock steps and lost saves.
+    /// Draws the clock steps and the lost saves of a minute.
     pub(super) fn losses(&mut self) {
         let odds = self.setup.odds;
         for worker in 0..self.workers.len() {
@@ -44,7 +44,7 @@ impl Simulation {
         });
     }
 
-    /// Sets all clocks right.
+    /// Corrects all clocks.
     pub(super) fn set_clocks(&mut self) {
         for worker in 0..self.workers.len() {
             if self.workers[worker].step != 0 {

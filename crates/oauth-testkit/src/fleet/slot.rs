@@ -30,7 +30,7 @@ pub(super) struct Slot {
     pub(super) lease: Option<LeaseTerm>,
     /// The newest version of the record this worker has read or saved.
     pub(super) known_version: u64,
-    /// The time at which it did, in milliseconds.
+    /// When it read or saved that version, in milliseconds.
     pub(super) seen_at: u64,
     /// Whether the store has reported a newer version since then.
     pub(super) is_behind: bool,

@@ -47,7 +47,7 @@ pub(super) struct Authority {
     salt: String,
     /// The `kid` of the key that signs ID tokens.
     pub(super) key_id: String,
-    /// Keys listed before it in the key set, which sign nothing.
+    /// Unused keys, which the key set lists before it.
     pub(super) other_keys: Vec<Value>,
     minted: u64,
     /// Pushed requests that wait for their browser, by `request_uri`.

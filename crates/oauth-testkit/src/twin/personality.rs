@@ -36,7 +36,7 @@ pub(super) enum Deviation {
     ScopeRenamed(&'static str, &'static str),
     /// `expires_in` is a string.
     LifetimeAsText,
-    /// Token responses have these members as well: a JSON object.
+    /// Token responses have the members of this JSON object in addition.
     Says(&'static str),
     /// Errors have status 200, and the first error code is replaced by the second.
     RefusesWith200(&'static [(&'static str, &'static str)]),
@@ -46,7 +46,7 @@ pub(super) enum Deviation {
     SignedSecret,
     /// The scope determines the resource, and `resource` is refused.
     NoResource,
-    /// The API is known by this name, and every other `resource`, or none, is refused.
+    /// The `resource` must be this one, and must not be missing.
     ResourceNamed(&'static str),
     /// A refresh request must have a scope.
     RefreshNeedsScope,
@@ -261,7 +261,7 @@ pub(super) fn check_request(
     Ok(())
 }
 
-/// The refusal of a token request that this server does not accept.
+/// The error response to a token request that this server refuses; `None` if it accepts the request.
 pub(super) fn refused(
     authority: &mut Authority,
     at: UnixTime,
@@ -309,7 +309,7 @@ pub(super) fn refused(
     None
 }
 
-/// A token response in this server's shape.
+/// Applies this server's deviations to a token response.
 pub(super) fn shape(authority: &Authority, mut reply: Value) -> Value {
     for deviation in authority.rules.deviations {
         let scope = reply["scope"].as_str().unwrap_or_default().to_owned();
@@ -341,7 +341,7 @@ pub(super) fn shape(authority: &Authority, mut reply: Value) -> Value {
     reply
 }
 
-/// A refusal in this server's words.
+/// Applies this server's deviations to an error response.
 pub(super) fn shaped_refusal(authority: &Authority, reply: Reply) -> Reply {
     let error_names = authority
         .rules
@@ -365,7 +365,7 @@ pub(super) fn shaped_refusal(authority: &Authority, reply: Reply) -> Reply {
     wire::unstored(200, &json!({ "ok": false, "error": error }))
 }
 
-/// Removes and changes claims of ID tokens as this server does.
+/// Applies this server's deviations to the claims of an ID token.
 pub(super) fn change_claims(authority: &Authority, claims: &mut Value) {
     for deviation in authority.rules.deviations {
         match deviation {

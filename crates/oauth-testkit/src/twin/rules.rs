@@ -119,9 +119,9 @@ impl Paths {
 
 pub(super) struct Accepts {
     pub(super) basic: Basic,
-    /// `client_id` and `client_secret` in the form.
+    /// Whether `client_id` and `client_secret` in the form are accepted.
     pub(super) body: bool,
-    /// Only `client_id`, of a public client.
+    /// Whether the `client_id` of a public client is accepted alone.
     pub(super) public: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Requests of the plain twin's clients.
+//! Requests of the generic twin's clients.
 
 use bytes::Bytes;
 use oauth_testkit::{Twin, TwinDriver};

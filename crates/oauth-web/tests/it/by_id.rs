@@ -84,7 +84,7 @@ fn a9_a_sign_in_never_reuses_a_known_session_or_flow() {
     let ended = ann.click(&mut world, "/auth/login");
     ann.follow(&mut world, ended).session();
     assert_ne!(ann.cookie(SESSION).unwrap().value, planted);
-    assert!(eve.click(&mut world, "/me").is_status(303), "Eve's is over");
+    assert!(eve.click(&mut world, "/me").is_status(303), "Eve's session has ended");
 
     let mut bob = Browser::new();
     bob.get(&mut world, "/me");

@@ -6,7 +6,7 @@ use oauth_web::{Access, ResponseMode};
 
 use crate::world::{Browser, From, SESSION, World, code, form, location};
 
-/// A callback on its way back to this browser.
+/// The callback to which the provider redirects this browser.
 fn callback(world: &mut World, browser: &mut Browser, page: &str) -> String {
     let url = location(&browser.get(world, page).reply());
     Browser::provider(world, &url)

@@ -52,7 +52,7 @@ fn world(mode: ResponseMode) -> World {
     )
 }
 
-/// The callback, on its way to the site: its target, and the form.
+/// The target and the form fields of the callback that the provider has sent.
 fn callback(world: &mut World, browser: &mut Browser) -> (String, Vec<(String, String)>) {
     let url = location(&browser.get(world, "/me").reply());
     match world.config.providers[0].response_mode {

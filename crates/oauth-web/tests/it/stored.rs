@@ -125,7 +125,7 @@ fn if_the_session_cannot_be_saved_its_tokens_are_revoked_and_removed() {
     }
 }
 
-/// How many sessions and how many grants are stored.
+/// The numbers of stored sessions and grants.
 fn kinds(world: &World) -> (usize, usize) {
     let records = world.records();
     let count = |part: &str| {

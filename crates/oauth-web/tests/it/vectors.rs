@@ -188,7 +188,7 @@ struct Play<'a> {
     name: String,
     subject: &'a str,
     browsers: BTreeMap<String, Browser>,
-    /// `{name}` and what it stands for, `{name?}` and its query.
+    /// The values of the placeholders: of `{name}` a target, of `{name?}` its query.
     places: BTreeMap<String, String>,
     last: String,
 }
@@ -206,7 +206,7 @@ impl Play<'_> {
         self.places.insert(format!("{{{name}}}"), target.to_owned());
     }
 
-    /// Whether a step happens outside the site's pages.
+    /// Runs a step that happens outside the site's pages; returns whether it was one.
     fn beside(&mut self, step: &Value) -> bool {
         let text_member = |name: &str| step[name].as_str();
         if let Some(place) = text_member("provider") {

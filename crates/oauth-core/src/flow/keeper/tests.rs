@@ -61,7 +61,7 @@ impl TestStore {
         }
     }
 
-    /// With this record at version 1.
+    /// A store with these tokens at version 1.
     fn with(tokens: Tokens) -> Self {
         let mut store = Self::new();
         store.save_elsewhere(&Record::from_tokens(Arc::new(tokens)));
@@ -191,7 +191,7 @@ type Outcome = Result<Arc<Tokens>, Error>;
 fn outcome_of(step: Step) -> Outcome {
     match step {
         Step::Done(outcome) => outcome,
-        step => panic!("not over but {step:?}"),
+        step => panic!("not done but {step:?}"),
     }
 }
 
@@ -203,7 +203,7 @@ fn config() -> Arc<ClientConfig> {
     Arc::new(ClientConfig::new(server, ClientId::new("id"), auth).unwrap())
 }
 
-/// Without a store.
+/// A keeper without a store.
 fn alone() -> Keeper {
     Keeper::new(config(), GrantId::unnamed_person())
 }

@@ -45,7 +45,7 @@ impl ExpiredTokenReply {
             valid_status.filter(|status| status.is_success() || status.is_client_error());
         let status = valid_status
             .filter(|status| *status != StatusCode::TOO_MANY_REQUESTS)
-            .ok_or_else(|| invalid_rule(&format!("{status} is no status that tells of a token")))?;
+            .ok_or_else(|| invalid_rule(&format!("{status} is not a status that can report an expired token")))?;
         Ok(Self {
             status,
             members: Vec::new(),

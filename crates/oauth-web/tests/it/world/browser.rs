@@ -87,7 +87,7 @@ impl Browser {
         ended
     }
 
-    /// The host found that the tokens of the session have expired.
+    /// Ends the session, as a host does that finds its tokens unusable.
     pub(crate) fn end_over(&mut self, world: &mut World, request: Request) -> Reply {
         let visit = world.site.tokens_over(request);
         let reply = world.drive(visit).reply();
@@ -132,7 +132,7 @@ impl Browser {
         assert!(bytes < 8192, "{bytes} bytes of cookies in one answer");
     }
 
-    /// Types an address.
+    /// Opens a page whose address was typed, without following redirects.
     pub(crate) fn get(&mut self, world: &mut World, target: &str) -> Ended {
         let request = self.request(world, Method::GET, target, From::Typed);
         self.send(world, request, Access::SignedIn)

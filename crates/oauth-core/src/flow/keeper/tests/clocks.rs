@@ -20,7 +20,7 @@ fn with_marker(store: &mut TestStore, at: u64) {
     });
 }
 
-/// How long a caller waits until the token is sent.
+/// The number of seconds that a caller waits until the refresh token is sent.
 fn pause_of(store: &mut TestStore, keeper: &mut Keeper) -> u64 {
     assert!(matches!(store.decide(keeper), Decision::Renew));
     let since = store.now;

@@ -39,7 +39,7 @@ fn keeper_with_unsaved_tokens() -> (Keeper, TestStore) {
     keeper_with_changed_unsaved_tokens(|_| ())
 }
 
-/// The same, with this change to the new tokens.
+/// [`keeper_with_unsaved_tokens`], with this change to the new tokens.
 fn keeper_with_changed_unsaved_tokens(change: impl FnOnce(&mut Tokens)) -> (Keeper, TestStore) {
     let mut store = TestStore::new();
     store.save_elsewhere(&Record {

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// The stored tokens are stale, and a caller waits for new ones.
+/// A store whose tokens have expired; a caller waits for new ones.
 fn stale(keeper: &mut Keeper) -> TestStore {
     let mut store = TestStore::with(tokens(1));
     store.now = START + 601;

@@ -1,4 +1,4 @@
-//! Which of several servers is asked.
+//! The choice among the several authorization servers of an API.
 
 use super::*;
 
