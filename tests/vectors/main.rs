@@ -239,7 +239,7 @@ fn answer_questions(questions: &Questions, mut runner: Runner, is_done: bool, re
             None => Err("failed, unhandled".into()),
         };
         for reason in std::mem::take(&mut runner.left_out) {
-            report.left_out(lang, reason);
+            report.record_unsupported(lang, reason);
         }
         report.count(lang, &vector.group, &vector.id, verdict);
     }
@@ -258,7 +258,9 @@ fn verdict(vector: &Vector, handler: Handler, runner: &mut Runner) -> Verdict {
         Handler::Talk(play) => {
             let verdict = play(vector, runner);
             if verdict.is_ok() {
-                runner.left_out.extend(runner.lang.untold(&vector.expected));
+                runner
+                    .left_out
+                    .extend(runner.lang.unexposed_expectation(&vector.expected));
             }
             verdict
         }

@@ -77,7 +77,7 @@ pub(crate) struct SelectedOwner {
 
 impl SelectedOwner {
     /// The tokens, if they are fresh without a renewal.
-    pub(crate) fn fresh(&mut self) -> Result<Option<Arc<Tokens>>, Error> {
+    pub(crate) fn fresh_tokens(&mut self) -> Result<Option<Arc<Tokens>>, Error> {
         match &mut self.stored {
             Some(stored) => stored.fresh(),
             None => Ok(None),
@@ -108,7 +108,9 @@ impl ProfileTokens {
         Ok(Some(Self {
             store,
             profile: name,
-            token_request: profile.usual().parameters(&TokenRequestArgs::default())?,
+            token_request: profile
+                .defaults()
+                .parameters(&TokenRequestArgs::default())?,
         }))
     }
 

@@ -224,14 +224,14 @@ fn a_user_signs_in_by_backchannel_authentication() {
         let request = driver
             .run(client.authenticate_backchannel(backchannel_request(TokenDeliveryMode::Poll)))
             .unwrap();
-        let pace = PollTiming {
+        let timing = PollTiming {
             interval: request.interval,
             expires_at: request.expires_at,
         };
         let login = client.poll_backchannel_token(
             request.auth_req_id,
             scope("openid read offline_access"),
-            Some(pace),
+            Some(timing),
         );
         let (pauses, login) = wait(&mut driver, login, |driver, count| {
             if count == 3 {

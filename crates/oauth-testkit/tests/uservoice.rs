@@ -96,9 +96,12 @@ fn public_clients_use_codes_with_or_without_pkce() {
     assert_eq!(user(&mut driver, &standard, Some(VERIFIER)).status(), 200);
     refused(&user(&mut driver, &standard, None), 400, "invalid_grant");
     // The documented deviation: the challenge is sent as `code_verifier`, alone or in addition.
-    let slip = [("code_verifier", challenge.as_str()), s256];
-    assert_eq!(user(&mut driver, &slip, Some(VERIFIER)).status(), 200);
-    let both = [standard[0], slip[0], s256];
+    let misnamed_challenge = [("code_verifier", challenge.as_str()), s256];
+    assert_eq!(
+        user(&mut driver, &misnamed_challenge, Some(VERIFIER)).status(),
+        200
+    );
+    let both = [standard[0], misnamed_challenge[0], s256];
     assert_eq!(user(&mut driver, &both, Some(VERIFIER)).status(), 200);
 
     // The verifier itself must never be in a URL.

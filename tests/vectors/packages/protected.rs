@@ -5,11 +5,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use super::{Calls, client, judge, record, server};
+use super::{Calls, check_end, client, record, server};
 use crate::ask::{self, Runner};
 use crate::conversation::{AuthorizeInput, ClientConfig, Conversation, TokenInput, TurnInput};
 use crate::fields::{Fields, Reply, Text};
-use crate::format::{Failure, Vector, Verdict, holds, same, texts};
+use crate::format::{Failure, Vector, Verdict, check, check_equal, texts};
 use crate::jws::{key_set, keys};
 use crate::protected::signed_as_wanted;
 use crate::said::{Refusal, TurnOutput};
@@ -35,19 +35,19 @@ pub(crate) fn jarm(vector: &Vector, runner: &mut Runner) -> Verdict {
         "state": vector.text("expected_state").unwrap_or("xyz"),
     }));
     let redeem = TurnInput::Redeem {
-        callback: vector.must("callback")?.to_owned(),
+        callback: vector.required_text("callback")?.to_owned(),
         flow: Some(flow),
     };
     let calls = Calls::new(server(&issuer, &metadata), ask::public(&id));
     let calls = calls.call(now, redeem, vec![Reply::json(&key_set(&Value::Null))]);
     let came = calls.play(runner)?.pop().ok_or("no call")?;
     match (came.end, came.sent.last()) {
-        (None, Some(sent)) => same(
+        (None, Some(sent)) => check_equal(
             "code",
             sent.parameter("code")?.as_deref(),
             vector.expected["ok"]["code"].as_str(),
         ),
-        (Some(end), _) => judge(vector, end).map(drop),
+        (Some(end), _) => check_end(vector, end).map(drop),
         (None, None) => Err("nothing was sent".into()),
     }
 }
@@ -82,7 +82,7 @@ pub(super) fn query(url: &str) -> Vec<(String, String)> {
 }
 
 pub(super) fn refused(vector: &Vector, refusal: Refusal) -> Verdict {
-    judge(vector, Err(refusal)).map(drop)
+    check_end(vector, Err(refusal)).map(drop)
 }
 
 fn authorize_input(redirect_uri: &str, scope: &str) -> AuthorizeInput {
@@ -135,7 +135,7 @@ pub(crate) fn jar(vector: &Vector, runner: &mut Runner) -> Verdict {
                 expected_value.extend(extra);
                 names.sort_unstable();
                 expected_value.sort_unstable();
-                same("parameters", names, expected_value)?;
+                check_equal("parameters", names, expected_value)?;
             }
             Ok(())
         }
@@ -179,10 +179,10 @@ fn object(vector: &Vector, url: &str, flow: &Value, now: u64) -> Verdict {
     let (header, claims) = (part(jwt, 0)?, part(jwt, 1)?);
     let expected = &vector.expected;
     signed_as_wanted(vector, &header, &claims, now)?;
-    same("state", &claims["state"], &flow["state"])?;
+    check_equal("state", &claims["state"], &flow["state"])?;
     let never = texts(&expected["must_not_contain"]);
     for name in never.iter().map(String::as_str).chain(["sub"]) {
-        holds(name, claims.get(name).is_none())?;
+        check(name, claims.get(name).is_none())?;
     }
     Ok(())
 }
@@ -199,25 +199,25 @@ pub(crate) fn step_up(vector: &Vector, runner: &mut Runner) -> Verdict {
             callback: callback.to_owned(),
             flow: Some(ask::flow(json!({
                 "client_id": "client1", "redirect_uri": CALLBACK,
-                "state": vector.must("expected_state")?,
+                "state": vector.required_text("expected_state")?,
             }))),
         };
         let calls = Calls::new(server(ISSUER, &Value::Null), ask::public("client1"));
         let Err(refusal) = calls.call(1, redeem, Vec::new()).end(runner)? else {
             return Err("accepted".into());
         };
-        same(
+        check_equal(
             "code",
             refusal.error.as_deref(),
             vector.expected["code"].as_str(),
         )?;
-        return same("retry", refusal.advice == "retry", false);
+        return check_equal("retry", refusal.advice == "retry", false);
     }
     let status = vector.input["status"]
         .as_u64()
         .and_then(|status| u16::try_from(status).ok());
     let status = status.ok_or("no status")?;
-    let field = vector.must("www_authenticate")?.to_owned();
+    let field = vector.required_text("www_authenticate")?.to_owned();
     let step_up_input = TurnInput::StepUp {
         status,
         challenges: vec![field.clone()],
@@ -235,19 +235,19 @@ pub(crate) fn step_up(vector: &Vector, runner: &mut Runner) -> Verdict {
     };
     match vector.expected["action"].as_str() {
         Some(action) if action.contains("retry once") => {
-            holds("no step-up is requested", required_step_up.is_null())?;
+            check("no step-up is requested", required_step_up.is_null())?;
             let headers = Fields(vec![("www-authenticate".to_owned(), field)]);
             let verdict = TurnInput::Verdict { status, headers };
             match runner.play(&calls().then(1, verdict))?.pop() {
-                Some(TurnOutput::Verdict(verdict)) => holds("renewed", verdict.renews),
+                Some(TurnOutput::Verdict(verdict)) => check("renewed", verdict.renews),
                 other => Err(format!("want a verdict, got {other:?}").into()),
             }
         }
         Some(_) if vector.input["same_challenge_already_answered"] == true => {
             repeated(&required_step_up, runner)
         }
-        Some(_) if vector.text("grant").is_some() => handed_back(status, field, runner),
-        Some(_) => holds("no step-up is possible", required_step_up.is_null()),
+        Some(_) if vector.text("grant").is_some() => response_reaches_caller(status, field, runner),
+        Some(_) => check("no step-up is possible", required_step_up.is_null()),
         None => {
             let mut authorize_input =
                 authorize_input(CALLBACK, vector.text("granted_scope").unwrap_or_default());
@@ -260,7 +260,7 @@ pub(crate) fn step_up(vector: &Vector, runner: &mut Runner) -> Verdict {
             for pair in expected_params.into_iter().flatten() {
                 let [name, value] = [&pair[0], &pair[1]].map(|part| part.as_str());
                 let found = params.iter().find(|(key, _)| Some(key.as_str()) == name);
-                same(
+                check_equal(
                     name.unwrap_or_default(),
                     found.map(|(_, value)| value.as_str()),
                     value,
@@ -272,7 +272,7 @@ pub(crate) fn step_up(vector: &Vector, runner: &mut Runner) -> Verdict {
 }
 
 /// Where no user can be asked, the caller gets the response: one request to the API, and none to the server.
-fn handed_back(status: u16, field: String, runner: &mut Runner) -> Verdict {
+fn response_reaches_caller(status: u16, field: String, runner: &mut Runner) -> Verdict {
     let call = TurnInput::CallApi {
         method: "GET".to_owned(),
         url: "https://api.example/x".to_owned(),
@@ -289,13 +289,13 @@ fn handed_back(status: u16, field: String, runner: &mut Runner) -> Verdict {
     let Some(TurnOutput::Called(called)) = runner.play(&conversation.then(1, call))?.pop() else {
         return Err("want a call".into());
     };
-    same("requests", called.sent.len(), 1)?;
-    same("status", called.status, Some(status))
+    check_equal("requests", called.sent.len(), 1)?;
+    check_equal("status", called.status, Some(status))
 }
 
 /// The API repeats its challenge to tokens from a login that met it.
 fn repeated(required_step_up: &Value, runner: &mut Runner) -> Verdict {
-    same(
+    check_equal(
         "the second time",
         satisfies(required_step_up, required_step_up, runner)?,
         true,
@@ -318,7 +318,7 @@ fn chosen(vector: &Vector, runner: &mut Runner) -> Verdict {
         .and_then(|at| usize::try_from(at).ok())
         .into_iter()
         .collect();
-    same("used", met, expected_value)
+    check_equal("used", met, expected_value)
 }
 
 /// Whether tokens of a login for `given` meet `needed`, so that no login is necessary.
@@ -371,7 +371,7 @@ fn introspected(vector: &Vector, reply: &Value, runner: &mut Runner) -> Verdict 
         .end(runner)?;
     let token_fields = record(end.map_err(|refusal| refusal.message)?)?;
     for name in ["acr", "auth_time"] {
-        same(
+        check_equal(
             name,
             &token_fields["extra"][name],
             &vector.expected["ok"][name],

@@ -79,7 +79,10 @@ impl<'a> Selection<'a> {
                 functions(&modules(&file, root, modules_folder), &text)
             });
             let paths: Vec<_> = paths.chain(renamed(root)).collect();
-            let generated = self.filters.iter().flat_map(|filter| generated(filter, root, &paths));
+            let generated = self
+                .filters
+                .iter()
+                .flat_map(|filter| generated(filter, root, &paths));
             let generated: Vec<_> = generated.collect();
             paths.into_iter().chain(generated)
         });
@@ -102,7 +105,9 @@ fn generated(filter: &str, root: &Path, paths: &[String]) -> Vec<String> {
         return Vec::new();
     }
     let functions = paths.iter().filter_map(|path| path.rsplit("::").next());
-    functions.map(|function| format!("{module}::{function}")).collect()
+    functions
+        .map(|function| format!("{module}::{function}"))
+        .collect()
 }
 
 fn rust_files(folder: &Path, files: &mut Vec<PathBuf>) {

@@ -219,7 +219,7 @@ impl TokenSelection {
         let fresh = if self.renew {
             None
         } else {
-            chosen.fresh()?.filter(|fresh| valid.keeps(fresh))
+            chosen.fresh_tokens()?.filter(|fresh| valid.keeps(fresh))
         };
         let tokens = match fresh {
             // Requires neither a secret nor a server.

@@ -128,8 +128,8 @@ impl KeySet {
                 keys.filter(fits).collect()
             }
             Some(_) => {
-                let nameless = self.keys.iter().filter(|entry| entry.id.is_none());
-                nameless.filter(fits).collect()
+                let keys_without_id = self.keys.iter().filter(|entry| entry.id.is_none());
+                keys_without_id.filter(fits).collect()
             }
             None => self.keys.iter().filter(fits).collect(),
         };

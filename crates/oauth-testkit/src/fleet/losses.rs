@@ -13,7 +13,7 @@ const HOUR_MS: u64 = 3_600_000;
 
 impl Simulation {
     /// Draws the clock steps and the lost saves of a minute.
-    pub(super) fn losses(&mut self) {
+    pub(super) fn draw_losses(&mut self) {
         let odds = self.setup.odds;
         for worker in 0..self.workers.len() {
             if self.rng.chance(odds.clock_step) {
@@ -45,7 +45,7 @@ impl Simulation {
     }
 
     /// Corrects all clocks.
-    pub(super) fn set_clocks(&mut self) {
+    pub(super) fn correct_clocks(&mut self) {
         for worker in 0..self.workers.len() {
             if self.workers[worker].step != 0 {
                 self.step_clock(worker, 0);
@@ -67,7 +67,7 @@ impl Simulation {
     }
 
     /// The record that a save replaces.
-    pub(super) fn saved_over(&mut self, grant: usize) -> Replaced {
+    pub(super) fn replaced_record(&mut self, grant: usize) -> Replaced {
         let key = self.grants[grant].key.clone();
         let version = self.store.load(&key).map_or(0, |entry| entry.version);
         if self.ledger.newest_version(grant) > version {

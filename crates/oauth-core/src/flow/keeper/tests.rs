@@ -127,7 +127,7 @@ impl TestStore {
     }
 
     /// Answers the store's steps until another kind of step.
-    fn go(&mut self, keeper: &mut Keeper, event: Event) -> Step {
+    fn run(&mut self, keeper: &mut Keeper, event: Event) -> Step {
         let mut step = keeper.resume(&self.at(), event);
         loop {
             let event = match step {
@@ -163,7 +163,7 @@ impl TestStore {
 
     /// The request of a renewal.
     fn renewal_request(&mut self, keeper: &mut Keeper) -> crate::http::Request<bytes::Bytes> {
-        let Step::Run(mut exchange) = self.go(keeper, Event::Begin) else {
+        let Step::Run(mut exchange) = self.run(keeper, Event::Begin) else {
             panic!("no request");
         };
         match exchange.resume(&self.at(), Input::Begin) {
@@ -174,7 +174,7 @@ impl TestStore {
 
     /// Runs a complete renewal with this reply of the server.
     fn renew(&mut self, keeper: &mut Keeper, answer: Result<Tokens, Error>) -> Outcome {
-        match self.go(keeper, Event::Begin) {
+        match self.run(keeper, Event::Begin) {
             Step::Run(_) => {}
             step => panic!("no request but {step:?}"),
         }
@@ -182,7 +182,7 @@ impl TestStore {
     }
 
     fn complete(&mut self, keeper: &mut Keeper, answer: Result<Tokens, Error>) -> Outcome {
-        outcome_of(self.go(keeper, Event::Completed(answer)))
+        outcome_of(self.run(keeper, Event::Completed(answer)))
     }
 }
 
@@ -204,7 +204,7 @@ fn config() -> Arc<ClientConfig> {
 }
 
 /// A keeper without a store.
-fn alone() -> Keeper {
+fn unshared_keeper() -> Keeper {
     Keeper::new(config(), GrantId::unnamed_person())
 }
 
