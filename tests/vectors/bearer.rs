@@ -12,14 +12,14 @@ use oauth_core::token::step_up_requirement::StepUp;
 use oauth_core::url::Url;
 use serde_json::{Value, json};
 
-use crate::ask::{Runner, as_example, public, stored_tokens};
 use crate::conversation::{AuthorizeInput, ClientConfig, Conversation, TurnInput};
 use crate::expect::outcome;
 use crate::fields::{Fields, Reply};
 use crate::format::{Failure, Vector, Verdict, check, check_equal};
 use crate::lang::Lang;
-use crate::said::TurnOutput;
+use crate::runner::{Runner, as_example, public, stored_tokens};
 use crate::scope::parameter;
+use crate::transcript::TurnOutput;
 
 const FOLLOWS_NONE: &str = "a page follows no redirect";
 const FOLLOWS: &str = "httpx follows a redirect by itself, without the token";

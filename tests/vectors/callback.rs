@@ -9,7 +9,6 @@ use oauth_core::jose::Alg;
 use oauth_core::quirk::{Rules, Strictness};
 use serde_json::{Value, json};
 
-use crate::ask::{Outcome, Runner, flow, public, sent};
 use crate::conversation::{Conversation, ServerConfig, TurnInput};
 use crate::expect::outcome;
 use crate::fields::Reply;
@@ -17,6 +16,7 @@ use crate::format::{Failure, Vector, Verdict, check_equal, texts};
 use crate::jws::key_set;
 use crate::packages::identity::{CODE, HASH};
 use crate::packages::{self, Calls, NOW};
+use crate::runner::{Outcome, Runner, flow, public, sent};
 
 pub(crate) fn response(vector: &Vector, runner: &mut Runner) -> Verdict {
     if vector.input.get("callback").is_none() {

@@ -4,12 +4,12 @@ use oauth_core::client_id_metadata_document::{Identification, Warning};
 use oauth_core::quirk::Rules;
 use serde_json::{Map, Value, json};
 
-use crate::ask::{Outcome, Runner, public};
 use crate::conversation::{Conversation, ServerConfig, TurnInput};
 use crate::expect::{outcome, wanted_classes};
 use crate::format::{Failure, Vector, Verdict, check, check_equal, expand, texts};
 use crate::metadata;
-use crate::said::{Done, TurnOutput};
+use crate::runner::{Outcome, Runner, public};
+use crate::transcript::{Done, TurnOutput};
 
 pub(crate) fn document(vector: &Vector, runner: &mut Runner) -> Verdict {
     if let Some(members) = vector.input.get("metadata") {

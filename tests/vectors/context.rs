@@ -10,11 +10,11 @@ use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{ClientId, Error};
 use serde_json::{Value, json};
 
-use crate::ask::{Runner, as_example, public};
 use crate::conversation::{AuthorizeInput, Conversation, TurnInput};
 use crate::expect::{outcome, wanted_classes};
 use crate::format::{Failure, Vector, Verdict, check, check_equal};
-use crate::said::TurnOutput;
+use crate::runner::{Runner, as_example, public};
+use crate::transcript::TurnOutput;
 
 const CONFIGURED: &str = "only Rust checks contexts when they are configured";
 
@@ -73,7 +73,7 @@ fn redeemed(
     input: &Value,
     begun: &Place,
     arrived: &Place,
-) -> crate::ask::Outcome<()> {
+) -> crate::runner::Outcome<()> {
     let authorize_input = AuthorizeInput {
         redirect_uri: CALLBACK.to_owned(),
         context: begun.0.clone(),

@@ -9,15 +9,15 @@ use oauth_core::quirk::Rules;
 use oauth_core::{challenge, client_auth, form, retry_after as pause};
 use serde_json::{Value, json};
 
-use crate::ask::{
-    Outcome, Runner, as_example, confidential, flow, public, request, sent, stored_tokens,
-};
 use crate::conversation::{AuthorizeInput, Conversation, ServerConfig, TurnInput};
 use crate::expect::outcome;
 use crate::fields::{Fields, Reply};
 use crate::format::{Failure, Vector, Verdict, check, check_equal, texts};
-use crate::said::TurnOutput;
+use crate::runner::{
+    Outcome, Runner, as_example, confidential, flow, public, request, sent, stored_tokens,
+};
 use crate::scope::parameter;
+use crate::transcript::TurnOutput;
 
 const DRAWN_INSIDE: &str =
     "verifiers are drawn internally: none can be passed in to get its challenge";

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use oauth_core::quirk::{Rules, Strictness};
 use serde_json::{Value, json};
 
-use crate::ask::{Runner, confidential, public, request};
 use crate::classes;
 use crate::conversation::{ClientConfig, Conversation, ServerConfig, TurnInput};
 use crate::examples;
@@ -14,7 +13,8 @@ use crate::fields::Reply;
 use crate::format::{Failure, Vector, Verdict, check, check_equal, texts};
 use crate::identity_access;
 use crate::packages;
-use crate::said::{Done, Refusal, Sent, TurnOutput};
+use crate::runner::{Runner, confidential, public, request};
+use crate::transcript::{Done, Refusal, Sent, TurnOutput};
 
 const NOW: u64 = 1_700_000_000;
 /// The subject token of vectors that are only about the response.
@@ -56,7 +56,7 @@ fn call(
         conversation = conversation.then(now, TurnInput::Reply(reply(spec)?));
     }
     let mut entries = runner.play(&conversation)?.into_iter();
-    let sent = crate::ask::sent(entries.next())?;
+    let sent = crate::runner::sent(entries.next())?;
     Ok((sent, entries.next()))
 }
 

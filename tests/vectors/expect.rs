@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::classes;
 use crate::format::{Failure, Verdict, check, check_equal};
-use crate::said::Refusal;
+use crate::transcript::Refusal;
 
 /// The error classes an expectation allows; empty if it wants success.
 pub(crate) fn wanted_classes(expected: &Value) -> Vec<&str> {

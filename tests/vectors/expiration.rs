@@ -15,15 +15,15 @@ use oauth_core::token::MAX_LIFETIME;
 use oauth_core::{Exchange as _, Input, Tokens};
 use serde_json::{Value, json};
 
-use crate::ask::{
-    Outcome, Runner, as_example, confidential, public, request, stored_tokens, tokens,
-};
 use crate::conversation::{Conversation, TokenInput, TurnInput};
 use crate::expect::outcome;
 use crate::fields::{Fields, Reply};
 use crate::format::{Failure, Vector, Verdict, check, check_equal};
-use crate::said::{Done, TokensOutput, TurnOutput};
+use crate::runner::{
+    Outcome, Runner, as_example, confidential, public, request, stored_tokens, tokens,
+};
 use crate::token::{client, moment, reply};
+use crate::transcript::{Done, TokensOutput, TurnOutput};
 
 const KEPT: &str = "a conversation has no keeper: each package's own tests cover it";
 
@@ -100,7 +100,7 @@ fn play_refresh(vector: &Vector, runner: &mut Runner, rules: &Rules) -> Outcome<
             )
         }
         None if runner.lang == crate::lang::Lang::Browser => {
-            (public(CLIENT), crate::ask::code("c"))
+            (public(CLIENT), crate::runner::code("c"))
         }
         None => {
             let client = confidential(CLIENT, "gX1fBat3bV");
@@ -161,7 +161,7 @@ fn metadata(vector: &Vector, runner: &mut Runner) -> Verdict {
     {
         server_metadata.extend(more.clone());
     }
-    let conversation = Conversation::new(Some(server), Some(crate::ask::public("s6BhdRkqt3")))
+    let conversation = Conversation::new(Some(server), Some(crate::runner::public("s6BhdRkqt3")))
         .then(0, TurnInput::Server);
     let output = runner.play(&conversation)?.pop();
     let Some(TurnOutput::Server(server)) = output else {

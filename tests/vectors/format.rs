@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::ask::Runner;
+use crate::runner::Runner;
 use crate::script::{self, Script};
 
 /// The result of a vector.

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use crate::conversation::{Conversation, Turn};
-use crate::said::{Done, Refusal, Sent, ServerOutput, TokensOutput, TurnOutput, VerdictOutput};
 use crate::script::{DoneWant, ErrorWant, ExpectedOutput, ServerWant, TokensWant};
+use crate::transcript::{
+    Done, Refusal, Sent, ServerOutput, TokensOutput, TurnOutput, VerdictOutput,
+};
 
 /// `Err` describes the difference.
 type Judgement = Result<(), String>;

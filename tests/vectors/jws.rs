@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::expect::wanted_classes;
 use crate::format::{Vector, Verdict, check, check_equal};
-use crate::said::Refusal;
+use crate::transcript::Refusal;
 
 /// The file with the public keys of the vectors' server, called `as_jwks` in vectors.
 const KEYS: &str = include_str!("vectors.json");

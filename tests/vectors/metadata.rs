@@ -13,13 +13,13 @@ use oauth_testkit::twin::{Fault, Twin};
 use serde_json::{Value, json};
 
 use crate::MEMORY;
-use crate::ask::Runner;
 use crate::conversation::{Conversation, TurnInput};
 use crate::expect::outcome;
 use crate::fields::Reply;
 use crate::format::{Failure, Vector, Verdict, check, check_equal, texts};
-use crate::said::{Done, Refusal, ServerOutput, TurnOutput};
+use crate::runner::Runner;
 use crate::token::{self, moment};
+use crate::transcript::{Done, Refusal, ServerOutput, TurnOutput};
 
 const DEFAULTS: &str = "only Rust exposes the defaults of missing members, and mutual TLS";
 const TRANSPORT: &str = "a property of the native transport: each package's suite tests it";
@@ -61,7 +61,11 @@ pub(crate) fn well_known(vector: &Vector, runner: &mut Runner) -> Verdict {
 }
 
 /// The URLs that discovery requests if all of them return 404.
-fn places(issuer: &str, transport: &str, runner: &mut Runner) -> crate::ask::Outcome<Vec<String>> {
+fn places(
+    issuer: &str,
+    transport: &str,
+    runner: &mut Runner,
+) -> crate::runner::Outcome<Vec<String>> {
     let discover = TurnInput::Discover {
         issuer: issuer.to_owned(),
         transport: transport.to_owned(),

@@ -19,7 +19,6 @@ use oauth_core::quirk::Rules;
 use oauth_crypto::PrivateKey;
 use serde_json::{Map, Value, json};
 
-use crate::ask::{self, Runner};
 use crate::classes;
 use crate::conversation::{ClientConfig, Conversation, ServerConfig, TurnInput};
 use crate::expect::wanted_classes;
@@ -27,7 +26,8 @@ use crate::fields::Reply;
 use crate::format::{Failure, Vector, check, texts};
 use crate::jws::private_key;
 use crate::lang::Lang;
-use crate::said::{Called, Done, Refusal, Sent, TokensOutput, TurnOutput};
+use crate::runner::{self, Runner};
+use crate::transcript::{Called, Done, Refusal, Sent, TokensOutput, TurnOutput};
 
 /// The time of vectors that have none, in Unix seconds.
 pub(crate) const NOW: u64 = 1_700_000_000;
@@ -185,9 +185,9 @@ pub(crate) fn client(id: &str, secret: Option<&str>) -> ClientConfig {
     match secret {
         Some(secret) => ClientConfig {
             auth: Some("client_secret_post".to_owned()),
-            ..ask::confidential(id, secret)
+            ..runner::confidential(id, secret)
         },
-        None => ask::public(id),
+        None => runner::public(id),
     }
 }
 
@@ -305,7 +305,7 @@ impl SignIn {
         }
         TurnInput::Redeem {
             callback,
-            flow: Some(ask::flow(members)),
+            flow: Some(runner::flow(members)),
         }
     }
 }

@@ -16,15 +16,15 @@ use oauth_core::{
 };
 use serde_json::{Value, json as data};
 
-use crate::ask::{Outcome, Runner, as_example, confidential, public, request};
 use crate::conversation::{
     AuthorizeInput, ClientConfig, Conversation, ServerConfig, TokenInput, TurnInput,
 };
 use crate::fields::Reply;
 use crate::format::{Failure, Vector, Verdict, check, check_equal, texts};
 use crate::metadata::document;
-use crate::said::{Done, Sent, TokensOutput, TurnOutput};
+use crate::runner::{Outcome, Runner, as_example, confidential, public, request};
 use crate::token::moment;
+use crate::transcript::{Done, Sent, TokensOutput, TurnOutput};
 
 const BY_PRESET: &str = "this deviation comes with a preset, and cannot be set directly";
 const SIGNED: &str = "only Rust supports client secrets signed by a key of the host";
@@ -112,7 +112,7 @@ fn sent(runner: &mut Runner, rules: Rules, with: ClientConfig) -> Result<Sent, F
         }
     };
     let input = if is_page {
-        crate::ask::code("c")
+        crate::runner::code("c")
     } else {
         TurnInput::ClientCredentials {
             scope: String::new(),

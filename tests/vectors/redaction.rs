@@ -12,11 +12,11 @@ use oauth_core::{
 };
 use serde_json::json;
 
-use crate::ask::{Runner, as_example, confidential, flow, public, stored_tokens};
 use crate::conversation::{Conversation, TokenInput, TurnInput};
 use crate::fields::Reply;
 use crate::format::{Failure, Vector, Verdict, check};
 use crate::lang::Lang;
+use crate::runner::{Runner, as_example, confidential, flow, public, stored_tokens};
 use crate::token::{client, moment};
 
 /// The texts that the library renders of its objects.

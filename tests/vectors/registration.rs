@@ -3,12 +3,12 @@
 use oauth_core::quirk::{Rules, Strictness};
 use serde_json::{Map, Value, json};
 
-use crate::ask::{Outcome, Runner, public, request, sent};
 use crate::conversation::{Conversation, ServerConfig, TurnInput};
 use crate::expect::outcome;
 use crate::format::{Vector, Verdict, check, check_equal, texts};
-use crate::said::{Done, TurnOutput};
+use crate::runner::{Outcome, Runner, public, request, sent};
 use crate::token;
+use crate::transcript::{Done, TurnOutput};
 
 /// The client secret, which an update must not change.
 const SECRET: &str = "cf136dc3c1fc93f31185e5885805d";

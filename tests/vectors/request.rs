@@ -13,12 +13,12 @@ use oauth_core::{
 };
 use serde_json::{Value, json};
 
-use crate::ask::{self, Runner, flow, public, request, stored_tokens};
 use crate::callback;
 use crate::conversation::{ClientConfig, Conversation, ServerConfig, TurnInput};
 use crate::expect;
 use crate::fields::{Reply, Text};
 use crate::format::{Failure, Vector, Verdict, check, check_equal};
+use crate::runner::{self, Runner, flow, public, request, stored_tokens};
 use crate::token::{self, moment};
 
 const WITHOUT_PKCE: &str = "only Rust offers authorization without PKCE, which is dangerous";
@@ -247,7 +247,7 @@ fn refresh_storage(vector: &Vector, runner: &mut Runner) -> Verdict {
         .then(1, reply);
     let mut outputs = runner.play(&conversation)?.into_iter();
     request(outputs.next())?;
-    let tokens = ask::tokens(outputs.next())?.map_err(|refusal| refusal.message)?;
+    let tokens = runner::tokens(outputs.next())?.map_err(|refusal| refusal.message)?;
     check_equal(
         "stored",
         tokens.text("refresh_token")?.as_deref(),

@@ -2,12 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::ask::{Runner, as_example, public};
 use crate::conversation::{Conversation, TurnInput};
 use crate::expect::outcome;
 use crate::fields::Reply;
 use crate::format::{Failure, Vector, Verdict, check_equal, texts};
-use crate::said::{Done, Refusal, TurnOutput};
+use crate::runner::{Runner, as_example, public};
+use crate::transcript::{Done, Refusal, TurnOutput};
 
 /// The resource identifier of vectors that have none.
 const RESOURCE: &str = "https://r.example/a";

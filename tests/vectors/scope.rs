@@ -4,15 +4,15 @@ use oauth_core::Scope;
 use oauth_core::quirk::{Quirk, Rules, Strictness};
 use serde_json::{Value, json};
 
-use crate::ask::{
-    Outcome, Runner, as_example, confidential, public, request, sent, stored_tokens, tokens,
-};
 use crate::conversation::{AuthorizeInput, Conversation, TurnInput};
 use crate::expect::outcome;
 use crate::fields::Reply;
 use crate::format::{Failure, Vector, Verdict, check, check_equal, texts};
 use crate::lang::Lang;
-use crate::said::{TokensOutput, TurnOutput};
+use crate::runner::{
+    Outcome, Runner, as_example, confidential, public, request, sent, stored_tokens, tokens,
+};
+use crate::transcript::{TokensOutput, TurnOutput};
 
 const OF_THE_CORE: &str = "only Rust exposes the core's advice on which scope to request next";
 
@@ -201,7 +201,7 @@ fn grant(
             0,
             TurnInput::Redeem {
                 callback: "https://app.example/cb?code=c&state=xyz".to_owned(),
-                flow: Some(crate::ask::flow(json!({ "scope": scope }))),
+                flow: Some(crate::runner::flow(json!({ "scope": scope }))),
             },
         ),
         None => conversation.then(0, TurnInput::ClientCredentials { scope }),

@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::ask::Runner;
 use crate::conversation::{ClientConfig, Conversation, ServerConfig, Turn, TurnInput};
 use crate::format::Verdict;
 use crate::judge;
 use crate::lang::Lang;
+use crate::runner::Runner;
 
 /// One conversation of a file.
 #[derive(Debug)]

@@ -9,12 +9,12 @@ use oauth_core::token::MAX_LIFETIME;
 use oauth_core::{Client, ClientAuth, ClientId, Moment};
 use serde_json::{Value, json};
 
-use crate::ask::{Outcome, Runner, as_example, public, stored_tokens};
 use crate::conversation::{Conversation, TurnInput};
 use crate::expect::outcome;
 use crate::fields::Reply;
 use crate::format::{Failure, Vector, Verdict, check, check_equal, expand, texts};
-use crate::said::{TokensOutput, TurnOutput};
+use crate::runner::{Outcome, Runner, as_example, public, stored_tokens};
+use crate::transcript::{TokensOutput, TurnOutput};
 
 pub(crate) fn moment(seconds: u64) -> Moment {
     Moment::fixed(UnixTime::from_secs(seconds), [7; 32])

@@ -7,11 +7,11 @@ use serde_json::{Map, Value, json};
 use super::identity::userinfo_reply;
 use super::{Calls, NOW, check_end, claims, client, record, server, signed};
 use crate::access_token::{challenge_error, default_status, payload};
-use crate::ask::Runner;
 use crate::conversation::{TokenInput, TurnInput};
 use crate::fields::Reply;
 use crate::format::{Vector, Verdict, check, check_equal, texts};
 use crate::jws::key_set;
+use crate::runner::Runner;
 
 const MEDIA: &str = "application/token-introspection+jwt";
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";

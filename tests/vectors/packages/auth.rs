@@ -8,13 +8,13 @@ use serde_json::{Map, Value, json};
 
 use super::{Calls, NOW, check_end, client, server, signed, tokens, workload};
 use crate::access_token;
-use crate::ask::{self, Runner};
 use crate::conversation::{ClientConfig, TokenInput, TurnInput};
 use crate::expect::wanted_classes;
 use crate::fields::Reply;
 use crate::format::{Failure, Vector, Verdict, check, check_equal};
 use crate::jws::{key_set, keys};
-use crate::said::Sent;
+use crate::runner::{self, Runner};
+use crate::transcript::Sent;
 
 const ISSUER: &str = "https://as.example";
 const PUSH: &str = "each package's own tests check its pushed requests, over a socket";
@@ -48,7 +48,7 @@ fn signing(input: &Value) -> ClientConfig {
         return ClientConfig {
             auth: Some("client_secret_jwt".to_owned()),
             auth_options: options,
-            ..ask::confidential(id, text("client_secret").unwrap_or_default())
+            ..runner::confidential(id, text("client_secret").unwrap_or_default())
         };
     }
     let key = match &input["key"] {
@@ -61,7 +61,7 @@ fn signing(input: &Value) -> ClientConfig {
     ClientConfig {
         auth: Some("private_key_jwt".to_owned()),
         auth_options: options,
-        ..ask::confidential(id, &key.to_string())
+        ..runner::confidential(id, &key.to_string())
     }
 }
 
@@ -116,7 +116,7 @@ fn signed_grant(vector: &Vector, runner: &mut Runner) -> Verdict {
     });
     let call = TurnInput::operation("jwt_bearer_with_key", arguments);
     let sent = first(
-        crate::ask::public("client1"),
+        crate::runner::public("client1"),
         call,
         (ISSUER, &Value::Null),
         runner,
@@ -275,7 +275,7 @@ pub(crate) fn source(vector: &Vector, runner: &mut Runner) -> Verdict {
     let input = &vector.input;
     let mut client = ClientConfig {
         auth: Some("assertion_source".to_owned()),
-        ..ask::public("client1")
+        ..runner::public("client1")
     };
     for (input_name, name) in [("expected_audience", "audience"), ("profile", "profile")] {
         if let Some(text) = vector.text(input_name) {
@@ -386,7 +386,7 @@ pub(crate) fn mtls(vector: &Vector, runner: &mut Runner) -> Verdict {
     }
     let client = ClientConfig {
         auth: Some("tls_client_auth".to_owned()),
-        ..ask::public(vector.text("client_id").unwrap_or("client1"))
+        ..runner::public(vector.text("client_id").unwrap_or("client1"))
     };
     let sent = first(client, credentials(), (ISSUER, &Value::Null), runner)?;
     check_equal(
@@ -404,7 +404,7 @@ pub(crate) fn mtls(vector: &Vector, runner: &mut Runner) -> Verdict {
 fn thumbprint(vector: &Vector, certificate: &str, runner: &mut Runner) -> Verdict {
     let lines = certificate.as_bytes().chunks(64);
     let lines: Vec<_> = lines.map(String::from_utf8_lossy).collect();
-    let mut of = ask::public("client1");
+    let mut of = runner::public("client1");
     let pem = format!(
         "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n{NOBODYS}",
         lines.join("\n")
@@ -418,7 +418,7 @@ fn thumbprint(vector: &Vector, certificate: &str, runner: &mut Runner) -> Verdic
     let held = json!({ "client_id": "client1", "refresh_token": "r" });
     let refresh = TurnInput::Refresh {
         scope: String::new(),
-        tokens: Some(ask::stored_tokens(held)),
+        tokens: Some(runner::stored_tokens(held)),
     };
     let token = Reply::json(&json!({ "access_token": "b", "token_type": "Bearer" }));
     let calls = Calls::new(server(ISSUER, &Value::Null), of);

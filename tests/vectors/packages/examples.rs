@@ -4,13 +4,13 @@ use serde_json::{Map, Value, json};
 
 use super::protected::{authorized, part, query, refused};
 use super::{Calls, NOW, check_end, client, record, server, tokens};
-use crate::ask::{self, Runner};
 use crate::conversation::{AuthorizeInput, ClientConfig, TokenInput, TurnInput};
 use crate::fields::Reply;
 use crate::format::{Failure, Vector, Verdict, check, check_equal, texts};
 use crate::jws::private_key;
 use crate::lang::Lang;
-use crate::said::{Done, Refusal};
+use crate::runner::{self, Runner};
+use crate::transcript::{Done, Refusal};
 
 const NO_LIFETIME: &str = "a page does not expose the lifetime of a pushed request";
 const CALLBACK: &str = "https://client.example.org/cb";
@@ -35,8 +35,8 @@ fn calls(vector: &Vector, of: ClientConfig) -> Calls {
 fn of(vector: &Vector, lang: Lang) -> ClientConfig {
     let id = vector.text("client_id").unwrap_or("client1");
     match lang {
-        Lang::Browser => ask::public(id),
-        _ => ask::confidential(id, vector.text("client_secret").unwrap_or("s3cr3t")),
+        Lang::Browser => runner::public(id),
+        _ => runner::confidential(id, vector.text("client_secret").unwrap_or("s3cr3t")),
     }
 }
 
@@ -173,7 +173,7 @@ fn revoked(
 fn redemption(vector: &Vector) -> TurnInput {
     TurnInput::Redeem {
         callback: format!("{CALLBACK}?code=c&state=xyz"),
-        flow: Some(ask::flow(json!({
+        flow: Some(runner::flow(json!({
             "issuer": issuer(vector), "client_id": "client1", "redirect_uri": CALLBACK,
         }))),
     }
@@ -313,7 +313,7 @@ fn built(vector: &Vector, runner: &mut Runner, kind: &str) -> Verdict {
 
 fn from_par(vector: &Vector, runner: &mut Runner) -> Verdict {
     let body = json!({ "request_uri": vector.required_text("request_uri")?, "expires_in": 60 });
-    let client_config = ask::public(vector.required_text("client_id")?);
+    let client_config = runner::public(vector.required_text("client_id")?);
     let replies = vec![Reply::json(&body).status(201)];
     let end = calls(vector, client_config)
         .call(NOW, begin(&[("push", "always")]), replies)

@@ -5,12 +5,12 @@ use serde_json::{Value, json};
 
 use super::{NOW, SignIn, check_end, claims, client, record, server, signed, tokens};
 use crate::access_token::payload;
-use crate::ask::{self, Runner};
 use crate::conversation::TurnInput;
 use crate::fields::Reply;
 use crate::format::{Failure, Vector, Verdict, check, check_equal, texts};
 use crate::jws::{key_set, keys};
 use crate::lang::Lang;
+use crate::runner::{self, Runner};
 
 use super::Calls;
 
@@ -101,7 +101,7 @@ fn renewed(
     original: &Value,
     token: &str,
 ) -> Verdict {
-    let held = ask::stored_tokens(json!({
+    let held = runner::stored_tokens(json!({
         "issuer": sign_in.issuer, "client_id": sign_in.client.id, "scope": "openid",
         "id_token": signed("rsa1", Alg::Rs256, None, original)?,
     }));
@@ -188,7 +188,7 @@ pub(crate) fn userinfo(vector: &Vector, runner: &mut Runner) -> Verdict {
         json!({ "issuer": "https://as.example", "client_id": "client1", "access_token": "t0ken" });
     let turn_input = TurnInput::Userinfo {
         subject: vector.text("id_token_sub").unwrap_or("user-1").to_owned(),
-        tokens: Some(ask::stored_tokens(held)),
+        tokens: Some(runner::stored_tokens(held)),
     };
     let replies = vec![
         userinfo_reply(vector, "application/json"),

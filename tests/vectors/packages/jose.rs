@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use super::identity::registered;
 use super::{SignIn, check_end, claims, client, signed, tokens};
-use crate::ask::Runner;
 use crate::format::{Failure, Vector, Verdict, check, check_equal};
 use crate::jws::{key_set, keys, private_key};
+use crate::runner::Runner;
 
 const BYTES: &str = "a client secret is text, and the keys of these vectors are not";
 /// The largest input, in bytes, that fits into a response (limit: 1 MiB).

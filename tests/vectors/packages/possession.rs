@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 
 use super::protected::{ISSUER, part, refused};
 use super::{CallResult, Calls, bound_refresh, client, server, tokens};
-use crate::ask::{self, Runner};
 use crate::conversation::{ClientConfig, TurnInput};
 use crate::fields::Reply;
 use crate::format::{Failure, Vector, Verdict, check, check_equal, names, texts};
 use crate::lang::Lang;
-use crate::said::{Done, Refusal, Sent};
+use crate::runner::{self, Runner};
+use crate::transcript::{Done, Refusal, Sent};
 
 const NO_PRIVATE_HALF: &str = "the private key is not known";
 const OWN_METHOD: &str = "HTTP clients of these languages write the name of a method in capitals";
@@ -21,7 +21,7 @@ const OWN_KEY: &str = "a page's key is for ES256";
 /// A client whose tokens are bound to a key; a public client in a page.
 fn bound(lang: Lang, alg: &str) -> ClientConfig {
     let client_config = match lang {
-        Lang::Browser => ask::public("client1"),
+        Lang::Browser => runner::public("client1"),
         _ => client("client1", Some("hunter22")),
     };
     ClientConfig {
@@ -43,7 +43,7 @@ fn token_request_input(lang: Lang) -> TurnInput {
 pub(super) fn redemption() -> TurnInput {
     TurnInput::Redeem {
         callback: "https://app.example/cb?code=c&state=xyz".to_owned(),
-        flow: Some(ask::flow(
+        flow: Some(runner::flow(
             json!({ "client_id": "client1", "scope": "read" }),
         )),
     }
@@ -66,7 +66,7 @@ pub(super) fn proof(sent: &Sent) -> Result<(Value, Value), Failure> {
 /// A UserInfo request to this URL with this token: the only API request that a package sends by itself.
 fn userinfo(runner: &mut Runner, url: &str, token: &str) -> Result<CallResult, Failure> {
     let metadata = json!({ "userinfo_endpoint": url });
-    let tokens = ask::stored_tokens(json!({
+    let tokens = runner::stored_tokens(json!({
         "version": 2, "client_id": "client1", "access_token": token, "token_type": "DPoP",
         "id_token": super::signed("rsa1", Alg::Rs256, None, &super::claims())?,
     }));
@@ -121,7 +121,7 @@ fn api_call_at(
         body: streams.then(|| "a body".to_owned()),
         streams,
         origins: vec![at.origin()],
-        tokens: ask::stored_tokens(json!({
+        tokens: runner::stored_tokens(json!({
             "version": 2, "client_id": "client1", "token_type": "DPoP", "refresh_token": null,
         })),
         replies,

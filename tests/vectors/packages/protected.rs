@@ -6,13 +6,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::{Calls, check_end, client, record, server};
-use crate::ask::{self, Runner};
 use crate::conversation::{AuthorizeInput, ClientConfig, Conversation, TokenInput, TurnInput};
 use crate::fields::{Fields, Reply, Text};
 use crate::format::{Failure, Vector, Verdict, check, check_equal, texts};
 use crate::jws::{key_set, keys};
 use crate::protected::signed_as_wanted;
-use crate::said::{Refusal, TurnOutput};
+use crate::runner::{self, Runner};
+use crate::transcript::{Refusal, TurnOutput};
 
 pub(super) const ISSUER: &str = "https://as.example";
 const CALLBACK: &str = "https://client.example.com/cb";
@@ -29,7 +29,7 @@ pub(crate) fn jarm(vector: &Vector, runner: &mut Runner) -> Verdict {
         metadata
     };
     let now = expect["now"].as_u64().unwrap_or(super::NOW);
-    let flow = ask::flow(json!({
+    let flow = runner::flow(json!({
         "issuer": issuer, "client_id": id, "redirect_uri": CALLBACK, "started_at": now,
         "response_mode": vector.text("response_mode").unwrap_or("jwt"),
         "state": vector.text("expected_state").unwrap_or("xyz"),
@@ -38,7 +38,7 @@ pub(crate) fn jarm(vector: &Vector, runner: &mut Runner) -> Verdict {
         callback: vector.required_text("callback")?.to_owned(),
         flow: Some(flow),
     };
-    let calls = Calls::new(server(&issuer, &metadata), ask::public(&id));
+    let calls = Calls::new(server(&issuer, &metadata), runner::public(&id));
     let calls = calls.call(now, redeem, vec![Reply::json(&key_set(&Value::Null))]);
     let came = calls.play(runner)?.pop().ok_or("no call")?;
     match (came.end, came.sent.last()) {
@@ -94,7 +94,7 @@ fn authorize_input(redirect_uri: &str, scope: &str) -> AuthorizeInput {
 }
 
 pub(crate) fn jar(vector: &Vector, runner: &mut Runner) -> Verdict {
-    let plain = ask::public(vector.text("client_id").unwrap_or("client1"));
+    let plain = runner::public(vector.text("client_id").unwrap_or("client1"));
     let mut signs = plain.clone();
     let key = keys("client_ec").to_string();
     for (name, value) in [
@@ -197,12 +197,12 @@ pub(crate) fn step_up(vector: &Vector, runner: &mut Runner) -> Verdict {
     if let Some(callback) = vector.text("callback") {
         let redeem = TurnInput::Redeem {
             callback: callback.to_owned(),
-            flow: Some(ask::flow(json!({
+            flow: Some(runner::flow(json!({
                 "client_id": "client1", "redirect_uri": CALLBACK,
                 "state": vector.required_text("expected_state")?,
             }))),
         };
-        let calls = Calls::new(server(ISSUER, &Value::Null), ask::public("client1"));
+        let calls = Calls::new(server(ISSUER, &Value::Null), runner::public("client1"));
         let Err(refusal) = calls.call(1, redeem, Vec::new()).end(runner)? else {
             return Err("accepted".into());
         };
@@ -225,7 +225,7 @@ pub(crate) fn step_up(vector: &Vector, runner: &mut Runner) -> Verdict {
     let calls = || {
         Conversation::new(
             Some(server(ISSUER, &Value::Null)),
-            Some(ask::public("client1")),
+            Some(runner::public("client1")),
         )
     };
     let Some(TurnOutput::StepUp(required_step_up)) =
@@ -252,7 +252,7 @@ pub(crate) fn step_up(vector: &Vector, runner: &mut Runner) -> Verdict {
             let mut authorize_input =
                 authorize_input(CALLBACK, vector.text("granted_scope").unwrap_or_default());
             authorize_input.step_up = Some(required_step_up);
-            let client_config = ask::public("client1");
+            let client_config = runner::public("client1");
             let made = authorized(runner, &Value::Null, client_config, 1, authorize_input)?;
             let (url, _) = made.map_err(|refusal| refusal.message)?;
             let params = query(&url);
@@ -279,12 +279,12 @@ fn response_reaches_caller(status: u16, field: String, runner: &mut Runner) -> V
         body: None,
         streams: false,
         origins: vec!["https://api.example".to_owned()],
-        tokens: ask::stored_tokens(json!({ "client_id": "client1", "refresh_token": null })),
+        tokens: runner::stored_tokens(json!({ "client_id": "client1", "refresh_token": null })),
         replies: vec![Reply::new(status, &[("www-authenticate", &field)], "")],
     };
     let conversation = Conversation::new(
         Some(server(ISSUER, &Value::Null)),
-        Some(ask::public("client1")),
+        Some(runner::public("client1")),
     );
     let Some(TurnOutput::Called(called)) = runner.play(&conversation.then(1, call))?.pop() else {
         return Err("want a call".into());
@@ -325,12 +325,12 @@ fn chosen(vector: &Vector, runner: &mut Runner) -> Verdict {
 fn satisfies(granted: &Value, needed: &Value, runner: &mut Runner) -> Result<bool, Failure> {
     let mut authorize_input = authorize_input(CALLBACK, "");
     authorize_input.step_up = Some(granted.clone());
-    let client_config = ask::public("client1");
+    let client_config = runner::public("client1");
     // Earlier tokens, which did not meet the challenge.
     let held = json!({ "client_id": "client1", "refresh_token": "r" });
     let before = TurnInput::Refresh {
         scope: String::new(),
-        tokens: Some(ask::stored_tokens(held)),
+        tokens: Some(runner::stored_tokens(held)),
     };
     let token = Reply::json(&json!({ "access_token": "b", "token_type": "Bearer" }));
     let start = Conversation::new(Some(server(ISSUER, &Value::Null)), Some(client_config));

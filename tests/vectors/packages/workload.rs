@@ -6,11 +6,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
 use super::{Calls, NOW, server};
-use crate::ask::{self, Runner};
 use crate::conversation::{ClientConfig, TurnInput};
 use crate::fields::Reply;
 use crate::format::{Vector, Verdict, check_equal};
-use crate::said::Sent;
+use crate::runner::{self, Runner};
+use crate::transcript::Sent;
 
 const ISSUER: &str = "https://as.example";
 const URL: &str = "https://run.example/idtoken?api-version=2.0";
@@ -90,7 +90,7 @@ fn job(url: &str, token: &str, audience: Option<&str>) -> ClientConfig {
     ClientConfig {
         auth: Some("workload".to_owned()),
         auth_options: options,
-        ..ask::public("client1")
+        ..runner::public("client1")
     }
 }
 

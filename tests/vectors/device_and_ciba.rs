@@ -4,7 +4,6 @@ use oauth_core::jose::Alg;
 use oauth_core::quirk::{Rules, Strictness};
 use serde_json::{Value, json};
 
-use crate::ask::{Outcome, Runner, confidential, public, request};
 use crate::classes;
 use crate::conversation::{ClientConfig, Conversation, ServerConfig, TurnInput};
 use crate::expect::outcome;
@@ -13,7 +12,8 @@ use crate::format::{Failure, Vector, Verdict, check, check_equal, texts};
 use crate::jws::key_set;
 use crate::lang::Lang;
 use crate::packages::signed;
-use crate::said::{Done, Sent, TurnOutput};
+use crate::runner::{Outcome, Runner, confidential, public, request};
+use crate::transcript::{Done, Sent, TurnOutput};
 
 /// The time at which every vector begins, in Unix seconds.
 const NOW: u64 = 1_700_000_000;

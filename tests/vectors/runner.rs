@@ -11,7 +11,7 @@ use crate::format::{Failure, Verdict};
 use crate::lang::Lang;
 use crate::player::Player;
 use crate::registration;
-use crate::said::{Done, Refusal, Sent, TokensOutput, TurnOutput};
+use crate::transcript::{Done, Refusal, Sent, TokensOutput, TurnOutput};
 
 /// The result of a call: a value, or the library's refusal.
 pub(crate) type Outcome<T> = Result<Result<T, Refusal>, Failure>;
