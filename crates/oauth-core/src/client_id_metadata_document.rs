@@ -167,7 +167,7 @@ impl ClientIdMetadataDocument {
 
     fn check_document(self) -> Result<Self, Error> {
         // "MUST NOT include client_secret_post, client_secret_basic, client_secret_jwt, or any other method
-        // based around a shared symmetric secret"
+        // based around a shared symmetric secret" (section 4.1)
         let method = self.metadata.auth_method();
         if method.starts_with("client_secret_") {
             return Err(Error::from(Misuse::ClientIdMetadataMethod).about(method));

@@ -85,6 +85,7 @@ impl Jwe {
             _ => Err(malformed().about(name)),
         };
         let (alg, enc) = match_algorithms(text("alg")?, text("enc")?, registered)?;
+        // Compressed content is refused (RFC 7516 section 4.1.3): it can expand without a limit.
         if members.has("zip") {
             return Err(ProtocolViolation::JweCompression.into());
         }

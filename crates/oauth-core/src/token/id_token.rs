@@ -292,6 +292,7 @@ impl IdTokenChecks {
         }
     }
 
+    /// The claims with hashes of what came with the token, such as `at_hash` (section 3.3.2.11).
     fn hash_claims(&self, claims: &Claims) -> Result<Vec<HashClaim>, Error> {
         let (at_hash, c_hash) = (claims.text("at_hash")?, claims.text("c_hash")?);
         let s_hash = claims.text("s_hash")?;
