@@ -153,7 +153,7 @@ pub(crate) fn token_response(vector: &Vector, runner: &mut Runner) -> Verdict {
     check_end(vector, calls.end(runner)?).map(drop)
 }
 
-/// An ID token with these claims, for the code of [`beside`].
+/// An ID token with these claims, for the code of [`hybrid`].
 fn id_token_with(claim_overrides: &Value) -> Result<String, Failure> {
     let mut claims = claims();
     claims["c_hash"] = HASH.into();

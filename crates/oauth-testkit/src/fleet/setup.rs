@@ -162,7 +162,7 @@ impl Flaw {
         ("older-key", Self::OlderKey),
         ("nonce-dropped", Self::NonceDropped),
         ("older-client-key", Self::OlderClientKey),
-        ("certificate-untold", Self::CertificateUnconfigured),
+        ("certificate-unconfigured", Self::CertificateUnconfigured),
         ("certificate-dropped", Self::CertificateDropped),
         ("certificate-swapped", Self::CertificateSwapped),
     ];
