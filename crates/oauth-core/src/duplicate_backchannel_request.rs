@@ -77,11 +77,10 @@ mod pending {
                 first_to_expire.map(|request_key| requests.remove(&request_key));
             }
             let expires_at = now.after(MAX_SEND_TIME);
-            let request = None;
             requests.insert(
                 request_key.to_owned(),
                 PendingRequest {
-                    auth_req_id_hash: request,
+                    auth_req_id_hash: None,
                     expires_at,
                 },
             );

@@ -156,7 +156,7 @@ impl ResourceIdentifier {
         }
         let resource_path = resource_path.strip_suffix('/').unwrap_or(resource_path);
         let rest = path.strip_prefix(resource_path);
-        rest.is_some_and(|below| below.is_empty() || below.starts_with('/'))
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     /// Whether both are the same resource: the strings are equal, or differ only in how an empty path is written, which

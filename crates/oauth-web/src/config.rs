@@ -218,7 +218,7 @@ impl Config {
         let is_asked = self.lookup == Lookup::Asked;
         let is_only = !is_asked && self.providers.len() == 1;
         let path_in_site = path.strip_prefix(self.prefix.as_str());
-        let rest = path_in_site.and_then(|below| below.strip_prefix("/callback"));
+        let rest = path_in_site.and_then(|path| path.strip_prefix("/callback"));
         let id = rest.and_then(|rest| rest.strip_prefix('/'));
         // Compared in parts: each request is, and none needs the text of `callback` for that.
         let mut providers = self.providers.iter();

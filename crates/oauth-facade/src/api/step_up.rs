@@ -36,7 +36,7 @@ impl ApiCall {
     /// The required step-up, as JSON with the members of [`step_up`](crate::step_up).
     pub fn step_up_json(&self) -> Option<String> {
         let requirements = self.required_step_up.as_ref();
-        requirements.map(|wish| json::to_text(&wish.step_up))
+        requirements.map(|required| json::to_text(&required.step_up))
     }
 
     /// Continues after the user was asked: the request is sent again.
