@@ -52,10 +52,10 @@ const STRICTER: [(&str, &str); 10] = [
 ];
 
 /// A deterministic pseudo-random generator (xorshift).
-struct Dice(u64);
+struct Random(u64);
 
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
+impl Random {
+    fn below(&mut self, sides: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -63,12 +63,12 @@ impl Dice {
     }
 
     fn pick<T: Clone>(&mut self, of: &[T]) -> T {
-        of[usize::try_from(self.roll(of.len() as u64)).expect("few")].clone()
+        of[usize::try_from(self.below(of.len() as u64)).expect("few")].clone()
     }
 
     /// Whether this one token in `sides` gets a flaw.
-    fn hits(&mut self, sides: u64) -> bool {
-        self.roll(sides) == 0
+    fn one_in(&mut self, sides: u64) -> bool {
+        self.below(sides) == 0
     }
 }
 
@@ -96,7 +96,7 @@ fn keys() -> Keys {
 }
 
 /// A value of a claim, valid or not.
-fn claim(dice: &mut Dice, name: &str, now: u64) -> Option<Value> {
+fn claim(dice: &mut Random, name: &str, now: u64) -> Option<Value> {
     let valid = match name {
         "iss" => json!(ISSUER),
         "sub" => json!("user-1"),
@@ -106,7 +106,7 @@ fn claim(dice: &mut Dice, name: &str, now: u64) -> Option<Value> {
         "nonce" => json!("n"),
         _ => Value::Null,
     };
-    if !dice.hits(8) {
+    if !dice.one_in(8) {
         return (!valid.is_null()).then_some(valid);
     }
     // Far enough from the limits, since the clock advances during the test.
@@ -131,14 +131,14 @@ fn claim(dice: &mut Dice, name: &str, now: u64) -> Option<Value> {
         json!(-1),
         json!(1e300),
     ];
-    let picked = dice.roll(odd.len() as u64 + 2);
-    odd.get(usize::try_from(picked).expect("few")).cloned()
+    let choice = dice.below(odd.len() as u64 + 2);
+    odd.get(usize::try_from(choice).expect("few")).cloned()
 }
 
-fn token(dice: &mut Dice, keys: &Keys, now: u64) -> (Alg, String) {
-    let (alg, key, _) = &keys.ours[usize::try_from(dice.roll(5)).expect("few")];
+fn token(dice: &mut Random, keys: &Keys, now: u64) -> (Alg, String) {
+    let (alg, key, _) = &keys.ours[usize::try_from(dice.below(5)).expect("few")];
     let mut header = json!({ "alg": alg.as_str(), "kid": alg.as_str() });
-    if dice.hits(12) {
+    if dice.one_in(12) {
         let member = dice.pick(&["typ", "crit", "alg", "cty", "b64", "jwk"]);
         header[member] = dice.pick(&[
             json!("JWT"),
@@ -174,8 +174,8 @@ fn token(dice: &mut Dice, keys: &Keys, now: u64) -> (Alg, String) {
     let input = format!("{}.{}", part(&header), part(&Value::Object(claims)));
     let signature = key.sign(input.as_bytes()).expect("a signature");
     let mut token = format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature));
-    if dice.hits(10) {
-        let at = usize::try_from(dice.roll(token.len() as u64)).expect("short");
+    if dice.one_in(10) {
+        let at = usize::try_from(dice.below(token.len() as u64)).expect("short");
         let with = dice.pick(&["", "A", ".", "=", "-", "é"]);
         token.replace_range(at..=at, with);
     }
@@ -232,7 +232,7 @@ fn looser(token: &str) -> Option<&'static str> {
     None
 }
 
-fn theirs(keys: &Keys, alg: Alg, token: &str) -> bool {
+fn is_accepted_by_jsonwebtoken(keys: &Keys, alg: Alg, token: &str) -> bool {
     let algorithm = match alg {
         Alg::Rs256 => Algorithm::RS256,
         Alg::Ps256 => Algorithm::PS256,
@@ -264,7 +264,7 @@ fn id_token_verdicts_match_jsonwebtoken_or_have_a_documented_reason() {
     let client = client.with_id_token_algs(keys.ours.iter().map(|(alg, ..)| *alg));
     // `jsonwebtoken` reads the system clock, so ours gets the same time.
     let now = UnixTime::system().expect("a clock").as_secs();
-    let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+    let mut dice = Random(0x9e37_79b9_7f4a_7c15);
     let (mut both, mut neither) = (0, 0);
     let mut stricter: BTreeMap<&str, u32> = BTreeMap::new();
     let mut by_us: BTreeMap<&str, u32> = BTreeMap::new();
@@ -272,7 +272,7 @@ fn id_token_verdicts_match_jsonwebtoken_or_have_a_documented_reason() {
         let (alg, token) = token(&mut dice, &keys, now);
         match (
             ours(&client, &keys, &token, now),
-            theirs(&keys, alg, &token),
+            is_accepted_by_jsonwebtoken(&keys, alg, &token),
         ) {
             (Ok(()), true) => both += 1,
             (Err(_), false) => neither += 1,

@@ -36,7 +36,7 @@ struct Endpoint {
 
 impl Endpoint {
     fn start() -> Self {
-        let mut process = this("serve")
+        let mut process = own_command("serve")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -68,7 +68,7 @@ impl Drop for Endpoint {
 }
 
 /// A command that runs a subcommand of this program.
-fn this(task: &str) -> Command {
+fn own_command(task: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("this program"));
     command.arg(task);
     command
@@ -78,7 +78,7 @@ pub(crate) async fn run(size: &Size) -> Result<(), Error> {
     let endpoint = Endpoint::start();
     let postgres = Server::postgres();
     let start = Instant::now();
-    let filled = this("fill")
+    let filled = own_command("fill")
         .args([&endpoint.base, &postgres.postgres_url()])
         .args(["--known", &size.grants.to_string()])
         .args(["--callers", &size.callers.to_string()])
@@ -181,10 +181,10 @@ pub(crate) async fn run(size: &Size) -> Result<(), Error> {
 async fn use_each(grants: &Grants, people: Range<usize>) -> Result<(f64, u64), Error> {
     let start = Instant::now();
     let next = Arc::new(AtomicUsize::new(people.start));
-    let mut askers = JoinSet::new();
+    let mut tasks = JoinSet::new();
     for _ in 0..AT_ONCE {
         let (grants, next, end) = (grants.clone(), Arc::clone(&next), people.end);
-        askers.spawn(async move {
+        tasks.spawn(async move {
             let mut bytes = 0;
             loop {
                 let number = next.fetch_add(1, Ordering::Relaxed);
@@ -199,7 +199,7 @@ async fn use_each(grants: &Grants, people: Range<usize>) -> Result<(f64, u64), E
         });
     }
     let mut bytes = 0;
-    while let Some(finished) = askers.join_next().await {
+    while let Some(finished) = tasks.join_next().await {
         bytes += finished.expect("no panic")?;
     }
     Ok((start.elapsed().as_secs_f64(), bytes as u64))

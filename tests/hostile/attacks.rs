@@ -19,7 +19,7 @@ use crate::fapi::{Bank, USUAL, Variant, browse};
 
 const CALLBACK: &str = "https://app.example/callback";
 
-fn alone() -> Clock {
+fn system_clock() -> Clock {
     Clock::system().expect("a clock")
 }
 
@@ -291,8 +291,10 @@ fn c12_tokens_and_nonces_cannot_inject_header_fields() {
         let mut forged = tokens.clone();
         forged.access_token = text.into();
         let mut request = ResourceRequest::new(&api(), http::Method::GET, &url);
-        request.resume(&alone(), Event::Begin).expect("a step");
-        let step = request.resume(&alone(), Event::Token(&Arc::new(forged)));
+        request
+            .resume(&system_clock(), Event::Begin)
+            .expect("a step");
+        let step = request.resume(&system_clock(), Event::Token(&Arc::new(forged)));
         let refused = step.err().map(|error| error.code());
         assert_eq!(refused, Some("token.not_token68"), "{text:?}");
     }
@@ -313,17 +315,19 @@ fn refused_by_nonce(
 ) -> usize {
     let mut request = ResourceRequest::new(api, http::Method::GET, url);
     let (mut sent, mut headers) = (0, http::HeaderMap::new());
-    let mut step = request.resume(&alone(), Event::Begin);
+    let mut step = request.resume(&system_clock(), Event::Begin);
     loop {
         step = match step.expect("a step") {
-            Step::Token(_) | Step::Renew(_) => request.resume(&alone(), Event::Token(tokens)),
+            Step::Token(_) | Step::Renew(_) => {
+                request.resume(&system_clock(), Event::Token(tokens))
+            }
             Step::Send { .. } => {
                 sent += 1;
                 let challenge = "DPoP error=\"use_dpop_nonce\"".parse();
                 headers.insert("www-authenticate", challenge.expect("a value"));
                 headers.insert("dpop-nonce", nonce(sent).parse().expect("a value"));
                 let status = http::StatusCode::UNAUTHORIZED;
-                request.resume(&alone(), Event::Reply(status, &headers))
+                request.resume(&system_clock(), Event::Reply(status, &headers))
             }
             Step::Done => return sent,
             step => panic!("{step:?}"),
@@ -414,8 +418,10 @@ fn d5_a_bound_token_is_never_used_as_a_bearer_token() {
     let api = Api::new(Resource::new([bank.tls.mutual.as_str()]).expect("an origin"));
     let url = format!("{}/api/echo", bank.tls.mutual);
     let mut request = ResourceRequest::new(&api, http::Method::GET, &url);
-    request.resume(&alone(), Event::Begin).expect("a step");
-    let step = request.resume(&alone(), Event::Token(&Arc::new(tokens)));
+    request
+        .resume(&system_clock(), Event::Begin)
+        .expect("a step");
+    let step = request.resume(&system_clock(), Event::Token(&Arc::new(tokens)));
     assert!(
         matches!(&step, Err(error) if error.code() == "key.missing"),
         "{step:?}"

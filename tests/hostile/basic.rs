@@ -9,7 +9,7 @@ use oauth_testkit::twin::IdTokenFlaw;
 use oauth_testkit::{Fault, Twin};
 use serde_json::json;
 
-use crate::{Party, REDIRECT_URI, browse, row};
+use crate::{Party, REDIRECT_URI, browse, print_row};
 
 /// The checks common to all modules: scope, redirect URI, PKCE, client authentication, and use of the token.
 #[tokio::test]
@@ -36,7 +36,7 @@ async fn a_complete_sign_in_passes_the_common_checks() {
         "oidcc-client-test-client-secret-basic",
         "oidcc-client-test-userinfo-bearer-header",
     ] {
-        row(module, "none", None, seen);
+        print_row(module, "none", None, seen);
     }
     assert_eq!(seen, None);
     party.served.with(|twin| {
@@ -92,7 +92,7 @@ async fn claims_of_all_standard_scopes_are_read() {
         .driver
         .run(party.client.userinfo(tokens, subject))
         .await;
-    row(
+    print_row(
         "oidcc-client-test-scope-userinfo-claims",
         "none",
         None,
@@ -128,7 +128,7 @@ async fn a_nonce_is_sent_in_every_flow() {
         let nonce = pairs.into_iter().find(|(name, _)| name == "nonce");
         nonces.push(nonce.expect("a nonce").1);
     }
-    row(
+    print_row(
         "oidcc-client-test-nonce-unless-code-flow",
         "none",
         None,
@@ -173,7 +173,7 @@ async fn a_form_post_response_is_read() {
         let (url, pending) = party.client.authorize(&at, request).expect("a URL");
         let page = browse(url.as_str()).await;
         let seen = party.redeem(pending, &posted(&page)).await.map(drop).err();
-        row(module, "form_post", expected, seen);
+        print_row(module, "form_post", expected, seen);
         assert_eq!(seen, expected);
         assert_eq!(party.requests("/token"), before + usize::from(!is_denied));
     }
@@ -201,7 +201,7 @@ async fn signatures_of_every_registered_algorithm_are_verified() {
             .served
             .with(|twin| twin.inject(Fault::IdToken { flaw }));
         let seen = party.sign_in().await.err();
-        row(module, "BrokenSignature", Some("jws.bad_signature"), seen);
+        print_row(module, "BrokenSignature", Some("jws.bad_signature"), seen);
         assert_eq!(seen, Some("jws.bad_signature"), "{alg:?}");
     }
 }
@@ -241,8 +241,8 @@ async fn aggregated_and_distributed_claims_are_kept_separate() {
             access_token: Some(_)
         }
     );
-    row("oidcc-client-test-aggregated-claims", "none", None, None);
-    row("oidcc-client-test-distributed-claims", "none", None, None);
+    print_row("oidcc-client-test-aggregated-claims", "none", None, None);
+    print_row("oidcc-client-test-distributed-claims", "none", None, None);
     assert!(is_aggregated && is_distributed);
     // The sources of claims are not called automatically.
     assert!(id_token.claims().standard().address.is_none());

@@ -17,7 +17,7 @@ use oauth_crypto::PrivateKey;
 use oauth_testkit::{Fault, Twin};
 use serde_json::{Value, json};
 
-use crate::{Party, REDIRECT_URI, browse, row};
+use crate::{Party, REDIRECT_URI, browse, print_row};
 
 const OPENID: &str = "/.well-known/openid-configuration";
 const OAUTH: &str = "/.well-known/oauth-authorization-server";
@@ -104,13 +104,13 @@ async fn endpoints_and_jwks_uri_of_the_metadata_are_used() {
         ..party
     };
     let seen = party.sign_in().await.err();
-    row(
+    print_row(
         "oidcc-client-test-discovery-openid-config",
         "none",
         None,
         seen,
     );
-    row(
+    print_row(
         "oidcc-client-test-discovery-jwks-uri-keys",
         "another place",
         None,
@@ -136,7 +136,7 @@ async fn metadata_with_another_issuer_is_refused() {
         .err()
         .map(|error| error.code());
     let expected = Some("metadata.issuer");
-    row(
+    print_row(
         "oidcc-client-test-discovery-issuer-mismatch",
         "WrongIssuer",
         expected,
@@ -159,7 +159,7 @@ async fn keys_rotated_before_signing_are_fetched_again() {
     let callback = browse(url.as_str()).await;
     party.served.with(Twin::rotate_keys);
     let seen = party.redeem(pending, &callback).await.map(drop).err();
-    row(
+    print_row(
         "oidcc-client-test-signing-key-rotation-just-before-signing",
         "new keys",
         None,
@@ -186,7 +186,7 @@ async fn an_issuer_is_found_by_webfinger() {
         ),
     ] {
         let seen = party.webfinger(&typed).await;
-        row(module, "none", None, seen.as_ref().err().copied());
+        print_row(module, "none", None, seen.as_ref().err().copied());
         assert_eq!(seen.as_deref(), Ok(base.as_str()), "{typed}");
         let found = seen.expect("an issuer");
         assert!(party.discover_server(&found).await.is_ok(), "{typed}");
@@ -225,7 +225,7 @@ async fn an_invalid_webfinger_response_is_followed_by_no_request() {
             .webfinger(&format!("acct:{person}@{host}"))
             .await
             .err();
-        row("OpenID Connect Discovery 2", name, Some(expected), seen);
+        print_row("OpenID Connect Discovery 2", name, Some(expected), seen);
         assert_eq!(seen, Some(expected), "{person} {name}");
         assert_eq!(
             party.requests(WEBFINGER),
@@ -263,7 +263,7 @@ async fn a_client_registers_and_signs_users_in() {
         .served
         .with(|twin| assert_eq!(twin.registered_clients(), [id.as_str()]));
     let seen = party.sign_in().await.err();
-    row("oidcc-client-test-dynamic-registration", "none", None, seen);
+    print_row("oidcc-client-test-dynamic-registration", "none", None, seen);
     assert_eq!(seen, None);
     party.served.with(|twin| {
         let logged_request = twin.log().iter().rfind(|entry| entry.path == "/authorize");
@@ -320,7 +320,7 @@ async fn a_signed_request_object_is_fetched_by_the_server() {
     let callback = browse(authorization.url.as_str()).await;
     let login = party.redeem(authorization.pending, &callback).await;
     let seen = login.map(drop).err();
-    row(
+    print_row(
         "oidcc-client-test-request-uri-signed-rs256",
         "RS256",
         None,
@@ -343,7 +343,7 @@ async fn an_unsigned_request_object_is_refused_for_request_uri() {
         .await;
     let seen = authorization.err().map(|error| error.code());
     let expected = Some("key.missing");
-    row(
+    print_row(
         "oidcc-client-test-request-uri-signed-none",
         "no key",
         expected,
@@ -387,7 +387,7 @@ async fn userinfo_must_be_signed_if_registered() {
             .run(party.client.userinfo(tokens, subject))
             .await;
         let seen = userinfo.as_ref().err().map(Error::code);
-        row("oidcc-client-test-userinfo-signed", flaw, expected, seen);
+        print_row("oidcc-client-test-userinfo-signed", flaw, expected, seen);
         assert_eq!(seen, expected, "{flaw}");
         if let Ok(claims) = userinfo {
             assert_eq!(claims.text("name").ok().flatten(), Some("Alice Liddell"));

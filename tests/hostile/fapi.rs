@@ -29,7 +29,7 @@ use oauth_session::blocking::GrantSource;
 use oauth_testkit::twin::{DpopNonces, IdTokenFlaw, Rotation};
 use oauth_testkit::{Fault, MutualTls};
 
-use crate::{expected, module, row};
+use crate::{expected, module, print_row};
 
 const CALLBACK: &str = "https://app.example/callback";
 
@@ -96,7 +96,7 @@ pub(crate) struct Bank {
 
 impl Bank {
     pub(crate) fn of(variant: Variant) -> Self {
-        let (tls, driver) = Self::doors(variant);
+        let (tls, driver) = Self::start_bank(variant);
         let client = client(&tls, &driver, variant).expect("a client");
         Self {
             tls,
@@ -106,7 +106,7 @@ impl Bank {
         }
     }
 
-    fn doors(variant: Variant) -> (MutualTls, Driver) {
+    fn start_bank(variant: Variant) -> (MutualTls, Driver) {
         let tls = MutualTls::start().expect("a bank");
         tls.with(|twin| {
             if variant.auth == CredentialKind::Certificate {
@@ -272,7 +272,7 @@ fn every_variant_signs_in_and_calls_the_api() {
             check_only_request_uri_in_browser(&bank);
         }
     }
-    row("fapi2-...-test-happy-path", "none", None, None);
+    print_row("fapi2-...-test-happy-path", "none", None, None);
 }
 
 fn check_only_request_uri_in_browser(bank: &Bank) {
@@ -329,7 +329,7 @@ fn every_id_token_flaw_is_detected() {
                     .with(|twin| twin.inject(Fault::IdToken { flaw: *flaw }));
                 let seen = bank.sign_in().err().map(|error| error.code());
                 let expected_code = expected(*flaw);
-                row(module(*flaw), &format!("{flaw:?}"), expected_code, seen);
+                print_row(module(*flaw), &format!("{flaw:?}"), expected_code, seen);
                 assert_eq!(seen, expected_code, "{variant:?} {flaw:?}");
                 assert_eq!(bank.requests("/token"), 1, "{variant:?} {flaw:?}");
                 assert_eq!(bank.requests("/api/echo"), 0, "{variant:?} {flaw:?}");
@@ -341,14 +341,14 @@ fn every_id_token_flaw_is_detected() {
 /// `test-discovery-issuer-mismatch`
 #[test]
 fn metadata_with_another_issuer_is_refused() {
-    let (tls, driver) = Bank::doors(USUAL);
+    let (tls, driver) = Bank::start_bank(USUAL);
     // At both URLs that a client may request.
     for _ in 0..2 {
         tls.with(|twin| twin.inject(Fault::WrongIssuerInMetadata));
     }
     let seen = client(&tls, &driver, USUAL).err().map(|error| error.code());
     let expected = Some("metadata.issuer");
-    row(
+    print_row(
         "fapi2-...-test-discovery-issuer-mismatch",
         "issuer",
         expected,
@@ -385,7 +385,7 @@ fn an_unbound_token_is_refused() {
     let bank = Bank::of(USUAL);
     bank.tls.with(|twin| twin.inject(Fault::BearerTokenType));
     let seen = bank.sign_in().err().map(|error| error.code());
-    row(
+    print_row(
         "RFC 9449 5",
         "BearerTokenType",
         Some("token.not_sender_constrained"),
@@ -421,7 +421,7 @@ fn an_api_that_refuses_every_token_causes_one_refresh_per_call() {
         let login = bank.sign_in().expect("a login");
         bank.check_one_refresh_per_call(login.tokens, &format!("{variant:?}"));
     }
-    row("fapi2-...-refresh-token-test", "401", None, None);
+    print_row("fapi2-...-refresh-token-test", "401", None, None);
 }
 
 /// A thief has the token, but neither the key nor the certificate that it is bound to.

@@ -6,7 +6,7 @@ use oauth_core::flow::authorization::{ResponseMode, ResponseType};
 use oauth_testkit::Fault;
 use oauth_testkit::twin::IdTokenFlaw;
 
-use crate::{Party, module, row};
+use crate::{Party, module, print_row};
 
 fn authorization_request(party: &Party) -> AuthorizationRequest {
     let request = party.authorization_request("openid read");
@@ -38,7 +38,7 @@ async fn every_flaw_of_a_hybrid_id_token_is_detected_before_the_code_is_sent() {
             .map(drop)
             .err();
         let expected_code = expected(*flaw);
-        row(module(*flaw), &format!("{flaw:?}"), expected_code, seen);
+        print_row(module(*flaw), &format!("{flaw:?}"), expected_code, seen);
         assert_eq!(seen, expected_code, "{flaw:?}");
         let is_accepted = expected_code.is_none() || *flaw == IdTokenFlaw::OtherSubject;
         assert_eq!(

@@ -11,7 +11,7 @@ use oauth_testkit::twin::LogoutTokenFlaw;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::{Party, row};
+use crate::{Party, print_row};
 
 /// The module of OpenID's plans with this flaw, or its source.
 fn module(flaw: LogoutTokenFlaw) -> &'static str {
@@ -113,7 +113,7 @@ async fn a_flawed_logout_token_gets_400_and_ends_no_session() {
         let seen = codes.recv().await.expect("a verdict");
         let expected_code = flaw.map(expected);
         let name = flaw.map_or("rp-backchannel-rpinitlogout", module);
-        row(
+        print_row(
             name,
             &flaw.map_or("none".into(), |flaw| format!("{flaw:?}")),
             expected_code,
@@ -168,7 +168,7 @@ async fn the_return_from_a_logout_is_verified_by_its_state() {
         ),
     ] {
         let seen = check_return(&back, &state).err().map(|error| error.code());
-        row(module, "state", expected, seen);
+        print_row(module, "state", expected, seen);
         assert_eq!(seen, expected, "{module}");
     }
 }

@@ -60,7 +60,7 @@ fn module(flaw: IdTokenFlaw) -> &'static str {
 }
 
 /// Prints a line of the table.
-fn row(module: &str, flaw: &str, expected: Option<&str>, seen: Option<&str>) {
+fn print_row(module: &str, flaw: &str, expected: Option<&str>, seen: Option<&str>) {
     lists::check_row(&module.replace("fapi2-...", "fapi2-security-profile-final-client"));
     let code_or_accepted = |code: Option<&str>| code.unwrap_or("accepted").to_owned();
     println!(
@@ -206,7 +206,7 @@ async fn every_id_token_flaw_is_detected_and_no_request_follows() {
         let seen = party.sign_in().await;
         let expected_code = expected(*flaw);
         let error_code = seen.as_ref().err().copied();
-        row(
+        print_row(
             module(*flaw),
             &format!("{flaw:?}"),
             expected_code,
@@ -247,7 +247,7 @@ async fn userinfo_must_be_about_the_signed_in_user() {
     };
     let claims = about(subject.clone()).await.expect("claims");
     assert_eq!(claims.text("name").ok().flatten(), Some("Alice Liddell"));
-    row(
+    print_row(
         "oidcc-client-test-scope-userinfo-claims",
         "none",
         None,
@@ -256,7 +256,7 @@ async fn userinfo_must_be_about_the_signed_in_user() {
     let other = about(format!("{subject}1")).await.map(drop);
     let seen = other.err().map(|error| error.code());
     let expected = Some("userinfo.subject");
-    row(
+    print_row(
         "oidcc-client-test-userinfo-invalid-sub",
         "another sub",
         expected,
@@ -314,7 +314,7 @@ async fn a_refreshed_id_token_must_be_for_the_same_user() {
             Some(_) => "OpenID Connect Core 12.2",
         };
         let code = seen.as_ref().err().map(|error| error.code());
-        row(
+        print_row(
             module,
             &flaw.map_or("none".to_owned(), |flaw| format!("{flaw:?}")),
             expected,
@@ -381,7 +381,7 @@ async fn keys_are_cached_and_fetched_again_after_rotation() {
     party.served.with(Twin::rotate_keys);
     let second = party.sign_in().await;
     let seen = second.as_ref().err().copied();
-    row(
+    print_row(
         "oidcc-client-test-signing-key-rotation",
         "new keys",
         None,
@@ -401,7 +401,7 @@ async fn a_token_without_kid_is_tried_with_every_key_of_its_type() {
         twin.inject(Fault::IdToken { flaw });
     });
     let seen = party.sign_in().await.map(drop).err();
-    row(
+    print_row(
         "oidcc-client-test-kid-absent-multiple-jwks",
         "NoKeyId",
         None,

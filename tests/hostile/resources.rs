@@ -98,7 +98,7 @@ async fn c3_a_challenge_cannot_point_to_another_origin() {
 }
 
 /// An API on its own port, which names `issuer` as its authorization server.
-async fn stranger(issuer: &str) -> ConnectRequest {
+async fn api_naming(issuer: &str) -> ConnectRequest {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let api = format!("http://{}/mcp", listener.local_addr().expect("its own"));
     let document = json!({ "resource": api, "authorization_servers": [issuer] });
@@ -115,7 +115,7 @@ async fn c3_a_private_authorization_server_named_only_by_the_api_is_not_contacte
     let party = Party::new().await;
     let metadata_path = "/.well-known/oauth-authorization-server";
     let before = party.requests(metadata_path);
-    let request = stranger(party.served.base()).await;
+    let request = api_naming(party.served.base()).await;
     let refused = party.driver.run(connect_resource(request.clone())).await;
     assert_eq!(code(refused), Some("lost.not_public"));
     assert_eq!(party.requests(metadata_path), before);

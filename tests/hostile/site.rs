@@ -15,7 +15,7 @@ use oauth_testkit::twin::FrontChannelFlaw;
 use oauth_web::{Config, Provider, Site};
 use oauth_web_tower::{Host, SignIn, User};
 
-use crate::{Party, row};
+use crate::{Party, print_row};
 
 struct Shop {
     base: String,
@@ -118,7 +118,7 @@ async fn a_third_party_initiated_login_uses_the_issuer_it_names() {
             ("target_link_uri", &orders),
         ]);
         let (url, status, page) = shop.get(&browser(), &query).await;
-        row(MODULE, id, None, (status != 200).then_some("refused"));
+        print_row(MODULE, id, None, (status != 200).then_some("refused"));
         assert_eq!(
             (url.as_str(), page),
             (orders.as_str(), format!("{id} {issuer}"))
@@ -138,7 +138,7 @@ async fn a_third_party_initiated_login_uses_the_issuer_it_names() {
         let seen = page
             .contains("web.unknown_provider")
             .then_some("web.unknown_provider");
-        row(
+        print_row(
             MODULE,
             "an unknown issuer",
             Some("web.unknown_provider"),
@@ -152,7 +152,7 @@ async fn a_third_party_initiated_login_uses_the_issuer_it_names() {
         ("target_link_uri", "https://eve.example/orders"),
     ]);
     let (url, _, _) = shop.get(&browser(), &query).await;
-    row(MODULE, "a foreign target", None, None);
+    print_row(MODULE, "a foreign target", None, None);
     assert_eq!(url, format!("{}/", shop.base));
     assert_eq!(
         shop.authorize_parameters("state").each_ref().map(Vec::len),
@@ -192,7 +192,7 @@ async fn a_front_channel_logout_ends_only_the_session_it_names() {
         let (_, status, _) = shop.get(&browser(), &frame).await;
         let has_ended = shop.get(&ann, "/orders").await.0 != format!("{}/orders", shop.base);
         let seen = (!status.is_success()).then_some("refused");
-        row(
+        print_row(
             module,
             &flaw.map_or("none".into(), |flaw| format!("{flaw:?}")),
             expected_code,

@@ -24,7 +24,7 @@ pub(crate) fn builder() -> ClientBuilder {
 }
 
 /// The target of a redirect that the browser did not follow.
-pub(crate) fn home(response: &Response) -> &str {
+pub(crate) fn redirect_target(response: &Response) -> &str {
     assert_eq!(response.status(), 303);
     let location = response.headers().get("location").expect("a redirect");
     location.to_str().expect("a URL")
@@ -45,5 +45,5 @@ pub(crate) fn sign_in(
     let moment = Moment::system().expect("a moment");
     let (url, pending) = client.authorize(&moment, request)?;
     let came = browser.get(url.as_str()).send().expect("an answer");
-    driver.run(client.redeem(pending, home(&came))?)
+    driver.run(client.redeem(pending, redirect_target(&came))?)
 }

@@ -90,11 +90,11 @@ fn as_client(server: &OidcProvider, which: &str, arguments: &[&str]) -> Command 
     command
 }
 
-fn text(output: &Output) -> String {
+fn stdout_of(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-fn done(command: &mut Command) -> Output {
+fn run_successfully(command: &mut Command) -> Output {
     let output = command.output().expect("the command runs");
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}: {stderr}", output.status);
@@ -114,11 +114,11 @@ fn login(server: &OidcProvider, which: &str, file: &Path) {
         "--save",
         &save,
     ];
-    follow(&mut as_client(server, which, &arguments));
+    open_printed_url(&mut as_client(server, which, &arguments));
 }
 
 /// Has the user open the URL that a login prints.
-fn follow(login: &mut Command) {
+fn open_printed_url(login: &mut Command) {
     let mut process = login
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -161,10 +161,10 @@ fn the_command_authenticates_with_a_key() {
             command.arg(&file);
             command
         };
-        let token = text(&done(&mut run(&["token", "--scope", "read"])));
+        let token = stdout_of(&run_successfully(&mut run(&["token", "--scope", "read"])));
         let introspection =
-            done(run(&["introspect", "--token-env", "T", "--json"]).env("T", &token));
-        let introspection: Value = serde_json::from_str(&text(&introspection)).expect("JSON");
+            run_successfully(run(&["introspect", "--token-env", "T", "--json"]).env("T", &token));
+        let introspection: Value = serde_json::from_str(&stdout_of(&introspection)).expect("JSON");
         assert_eq!(introspection["active"], true, "{alg}: {introspection}");
         assert_eq!(introspection["client_id"], which);
     }
@@ -203,7 +203,7 @@ fn the_command_authenticates_with_client_secret_jwt() {
         command
     };
     let secret = server.secret("secret-HS512");
-    assert!(!text(&done(&mut token("secret-HS512", secret))).is_empty());
+    assert!(!stdout_of(&run_successfully(&mut token("secret-HS512", secret))).is_empty());
     let wrong = "x".repeat(secret.len());
     let refused = token("secret-HS512", &wrong).output().expect("it runs");
     let stderr = String::from_utf8_lossy(&refused.stderr);
@@ -213,8 +213,9 @@ fn the_command_authenticates_with_client_secret_jwt() {
 #[test]
 fn discover_lists_the_endpoints() {
     let server = OidcProvider::start();
-    let output = done(oauth().args(["discover", server.issuer(), "--loopback-http", "--json"]));
-    let found: Value = serde_json::from_str(&text(&output)).expect("JSON");
+    let output =
+        run_successfully(oauth().args(["discover", server.issuer(), "--loopback-http", "--json"]));
+    let found: Value = serde_json::from_str(&stdout_of(&output)).expect("JSON");
     assert_eq!(found["issuer"], server.issuer());
     assert_eq!(
         found["token_endpoint"],
@@ -227,12 +228,12 @@ fn the_command_gets_introspects_and_revokes_client_tokens() {
     let server = OidcProvider::start();
     let folder = Folder::new("token");
     for which in ["basic", "post"] {
-        let token = done(&mut as_client(
+        let token = run_successfully(&mut as_client(
             &server,
             which,
             &["token", "--scope", "read"],
         ));
-        let token = text(&token);
+        let token = stdout_of(&token);
         assert!(
             token.len() > 20 && !token.contains(char::is_whitespace),
             "the token alone: {token}"
@@ -242,11 +243,11 @@ fn the_command_gets_introspects_and_revokes_client_tokens() {
         let place = file.to_string_lossy();
         let active = || {
             let arguments = ["introspect", "--json", "--token-file", &place];
-            let stdout = done(&mut as_client(&server, which, &arguments));
-            serde_json::from_str::<Value>(&text(&stdout)).expect("JSON")["active"].clone()
+            let stdout = run_successfully(&mut as_client(&server, which, &arguments));
+            serde_json::from_str::<Value>(&stdout_of(&stdout)).expect("JSON")["active"].clone()
         };
         assert_eq!(active(), true);
-        done(&mut as_client(
+        run_successfully(&mut as_client(
             &server,
             which,
             &["revoke", "--token-file", &place],
@@ -264,7 +265,7 @@ fn a_wrong_secret_is_reported_by_code() {
         .output()
         .expect("the command runs");
     assert_eq!(output.status.code(), Some(1));
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned() + &text(&output);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned() + &stdout_of(&output);
     assert!(stderr.contains("denied.invalid_client"), "{stderr}");
     assert!(!stderr.contains("wrong: +%/"), "{stderr}");
 }
@@ -286,14 +287,14 @@ fn the_command_logs_in_refreshes_with_rotation_and_revokes() {
                 .to_owned()
         };
         let first = refresh_token();
-        done(&mut as_client(
+        run_successfully(&mut as_client(
             &server,
             which,
             &["refresh", "--tokens", &place],
         ));
         let second = refresh_token();
         assert_ne!(first, second, "{which}: the refresh token rotates");
-        done(&mut as_client(
+        run_successfully(&mut as_client(
             &server,
             which,
             &["revoke", "--tokens", &place],
@@ -329,7 +330,8 @@ fn the_command_accepts_responses_in_the_registered_form() {
     let code = |command: &mut Command| {
         let output = command.arg("--json").output().expect("the command runs");
         assert!(!output.status.success());
-        let output_text = String::from_utf8_lossy(&output.stderr).into_owned() + &text(&output);
+        let output_text =
+            String::from_utf8_lossy(&output.stderr).into_owned() + &stdout_of(&output);
         let output_json: Value = serde_json::from_str(output_text.trim()).expect("JSON");
         output_json["code"].as_str().expect("a code").to_owned()
     };
@@ -337,7 +339,7 @@ fn the_command_accepts_responses_in_the_registered_form() {
     let login = |which: &str| {
         let arguments = ["login", "--no-browser", "--timeout", "30", "--save", &place];
         let mut login = command(which, &arguments);
-        follow(login.args(["--scope", "openid read"]));
+        open_printed_url(login.args(["--scope", "openid read"]));
     };
     let with_key = |members: &str| format!("{members}, decryption_key_file = \"key.jwk\"");
 
@@ -352,8 +354,8 @@ fn the_command_accepts_responses_in_the_registered_form() {
     let both = with_key(&format!("{signed}, {both}"));
     write("userinfo-both", &both);
     login("userinfo-both");
-    let stdout = done(command("userinfo-both", &userinfo).arg("--json"));
-    let output_json: Value = serde_json::from_str(&text(&stdout)).expect("JSON");
+    let stdout = run_successfully(command("userinfo-both", &userinfo).arg("--json"));
+    let output_json: Value = serde_json::from_str(&stdout_of(&stdout)).expect("JSON");
     assert_eq!(output_json["sub"], "somebody");
     write("userinfo-both", &both.replace("PS256", "ES256"));
     let refused = code(&mut command("userinfo-both", &userinfo));
@@ -366,14 +368,17 @@ fn the_command_accepts_responses_in_the_registered_form() {
     let signed = "introspection_signed_response_alg = \"EdDSA\"";
     let both = "introspection_encrypted_response_alg = \"ECDH-ES\", introspection_encrypted_response_enc = \"A256GCM\"";
     write(which, &with_key(&format!("{signed}, {both}")));
-    let token = text(&done(&mut command(which, &["token", "--scope", "read"])));
+    let token = stdout_of(&run_successfully(&mut command(
+        which,
+        &["token", "--scope", "read"],
+    )));
     let introspect = || {
         let mut command = command(which, &["introspect", "--token-env", "T"]);
         command.env("T", &token);
         command
     };
-    let stdout = done(introspect().arg("--json"));
-    let output_json: Value = serde_json::from_str(&text(&stdout)).expect("JSON");
+    let stdout = run_successfully(introspect().arg("--json"));
+    let output_json: Value = serde_json::from_str(&stdout_of(&stdout)).expect("JSON");
     assert_eq!(
         (&output_json["active"], &output_json["client_id"]),
         (&true.into(), &which.into())

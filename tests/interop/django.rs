@@ -127,7 +127,7 @@ impl Person {
         let mut reply = self.browser.get(url).send().expect("an answer");
         for _ in 0..5 {
             let status = reply.status();
-            if let Some(home) = home(&reply) {
+            if let Some(home) = redirect_target(&reply) {
                 return Ok(home);
             }
             let current_url = reply.url().clone();
@@ -211,7 +211,7 @@ pub(crate) fn authorization_request(scope: &str) -> AuthorizationRequest {
 }
 
 /// The target of a redirect that the browser did not follow.
-fn home(reply: &Response) -> Option<String> {
+fn redirect_target(reply: &Response) -> Option<String> {
     let location = reply.headers().get("location")?;
     let location = location.to_str().expect("a URL");
     Url::parse(location).expect("an absolute URL");

@@ -23,7 +23,7 @@ use oauth_crypto::{ClientKeys, DecryptionKey, DpopKey, PublicKeyEncrypter};
 use oauth_reqwest::blocking::{Driver, Listener};
 use reqwest::blocking::Client as Browser;
 
-use crate::browser::{CALLBACK, browser, home};
+use crate::browser::{CALLBACK, browser, redirect_target};
 use crate::oidc_provider::{OidcProvider, driver, open};
 
 fn dpop() -> DpopKey {
@@ -64,8 +64,8 @@ pub(crate) fn sign_in(
         .get(authorization.url.as_str())
         .send()
         .expect("an answer");
-    assert!(authorization.pending.recognizes(home(&came)));
-    driver.run(client.redeem(authorization.pending, home(&came))?)
+    assert!(authorization.pending.recognizes(redirect_target(&came)));
+    driver.run(client.redeem(authorization.pending, redirect_target(&came))?)
 }
 
 fn userinfo(driver: &Driver, client: &Client, tokens: &Tokens) -> Result<(), Error> {
@@ -211,7 +211,7 @@ fn request_objects_are_encrypted_pushed_or_not() -> Result<(), Error> {
 }
 
 fn home_error(page: &reqwest::blocking::Response) -> bool {
-    home(page).contains("error=")
+    redirect_target(page).contains("error=")
 }
 
 #[test]
@@ -263,7 +263,7 @@ fn authorization_details_are_granted_and_resources_narrowed() -> Result<(), Erro
     let begun = begun(&driver, &client, request);
     let came = browser().get(begun.url.as_str()).send().expect("an answer");
     let pending = begun.pending.for_resources([one])?;
-    let login = driver.run(client.redeem(pending, home(&came))?)?;
+    let login = driver.run(client.redeem(pending, redirect_target(&came))?)?;
     let granted = login.tokens.authorization_details()?.expect("permissions");
     assert_eq!(expected.missing_from(&granted).count(), 0);
     let payment = granted.iter().next().expect("a payment");

@@ -22,7 +22,7 @@ use oauth_crypto::{ClientKeys, PrivateKey};
 use oauth_reqwest::blocking::Driver;
 use reqwest::blocking::Client as Browser;
 
-use crate::mailbox::{Posted, mailbox};
+use crate::mailbox::{PostRequest, mailbox};
 use crate::oidc_provider::{OidcProvider, driver};
 
 const MAX_WAIT: Duration = Duration::from_secs(30);
@@ -197,7 +197,7 @@ fn a_user_approves_or_denies_a_backchannel_request() {
 }
 
 /// Verifies the server's notification, after which the tokens are requested once.
-fn pinged(mailbox: &Receiver<Posted>, request: &BackchannelAuthenticationResponse) {
+fn pinged(mailbox: &Receiver<PostRequest>, request: &BackchannelAuthenticationResponse) {
     let posted = mailbox.recv_timeout(MAX_WAIT).expect("a notification");
     let token = request.client_notification_token.clone();
     let awaited = AwaitedRequest {

@@ -4,7 +4,7 @@ use oauth_core::flow::authorization::{ResponseMode, ResponseType};
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::{AuthorizationRequest, Error, Moment, Scope};
 
-use crate::browser::{CALLBACK, browser, home};
+use crate::browser::{CALLBACK, browser, redirect_target};
 use crate::oidc_provider::{OidcProvider, driver};
 
 /// The value of this parameter in a fragment or a query.
@@ -29,7 +29,7 @@ fn a_hybrid_id_token_is_verified_before_the_code_is_sent() {
         let (url, pending) = begin()?;
         let came = browser().get(url.as_str()).send().expect("an answer");
         let (_, other) = begin()?;
-        let callback = change(home(&came).to_owned(), other.state().expose());
+        let callback = change(redirect_target(&came).to_owned(), other.state().expose());
         driver.run(client.redeem(pending, &callback)?)
     };
     let login = sign_in(|callback, _| callback).expect("a login");

@@ -10,7 +10,7 @@ use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::token::logout_token::LogoutTokenChecks;
 use reqwest::blocking::{Client as Browser, Response};
 
-use crate::browser::{browser, home, sign_in};
+use crate::browser::{browser, redirect_target, sign_in};
 use crate::encryption::encryption;
 use crate::mailbox::mailbox;
 use crate::oidc_provider::{OidcProvider, driver};
@@ -63,7 +63,7 @@ fn a_user_signs_out_at_the_server_and_returns() {
     let url = client.end_session_url(&request).expect("an endpoint");
     assert!(url.as_str().starts_with(server.issuer()));
     let reply = sign_out(&browser, url.as_str());
-    let home = home(&reply);
+    let home = redirect_target(&reply);
     assert!(home.starts_with(HOME), "{home}");
     check_return(home, &state).expect("the state of this logout");
     let other = check_return(home, &Secret::from("another"));
@@ -95,7 +95,7 @@ fn a_user_signs_out_with_a_posted_form() {
     let post = browser.post(form.action().as_str()).body(body);
     let post = post.header("content-type", "application/x-www-form-urlencoded");
     let reply = confirmed(&browser, post.send().expect("a page"));
-    check_return(home(&reply), &state).expect("the state of this logout");
+    check_return(redirect_target(&reply), &state).expect("the state of this logout");
     let silent = sign_in(&browser, &driver, &client, Some("none")).map(drop);
     assert_eq!(
         silent.expect_err("the session is gone").code(),

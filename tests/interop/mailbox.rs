@@ -6,19 +6,19 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
 /// A recorded POST request.
-pub(crate) struct Posted {
+pub(crate) struct PostRequest {
     pub(crate) authorization: Option<String>,
     pub(crate) body: String,
 }
 
 /// Its URL, which ends in this path, and the received requests, each answered with this status line.
-pub(crate) fn mailbox(path: &str, status: &'static str) -> (String, Receiver<Posted>) {
+pub(crate) fn mailbox(path: &str, status: &'static str) -> (String, Receiver<PostRequest>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("a port");
     let (sender, receiver) = channel();
     thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
-            let Some(posted) = take(stream, status) else {
+            let Some(posted) = receive(stream, status) else {
                 break;
             };
             if sender.send(posted).is_err() {
@@ -29,7 +29,7 @@ pub(crate) fn mailbox(path: &str, status: &'static str) -> (String, Receiver<Pos
     (format!("http://{address}{path}"), receiver)
 }
 
-fn take(stream: TcpStream, status: &str) -> Option<Posted> {
+fn receive(stream: TcpStream, status: &str) -> Option<PostRequest> {
     let mut reader = BufReader::new(stream);
     let (mut length, mut authorization) = (0, None);
     for line in reader.by_ref().lines().map_while(Result::ok) {
@@ -55,7 +55,7 @@ fn take(stream: TcpStream, status: &str) -> Option<Posted> {
     };
     let response = format!("HTTP/1.1 {status}\r\n{length}Connection: close\r\n\r\n");
     reader.get_mut().write_all(response.as_bytes()).ok()?;
-    Some(Posted {
+    Some(PostRequest {
         authorization,
         body,
     })

@@ -19,7 +19,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use crate::browser::{CALLBACK, home};
+use crate::browser::{CALLBACK, redirect_target};
 use crate::oidc_provider::OidcProvider;
 
 struct Certificates {
@@ -123,7 +123,7 @@ fn sign_in(of: &Certificates, driver: &Driver, client: &Client) -> Login {
         .get(authorization.url.as_str());
     let came = came.send().expect("an answer");
     let redeem = client
-        .redeem(authorization.pending, home(&came))
+        .redeem(authorization.pending, redirect_target(&came))
         .expect("a code");
     driver.run(redeem).expect("tokens")
 }

@@ -10,7 +10,7 @@ use crate::session::Session;
 const ALL: [Sdk; 3] = [Sdk::Python, Sdk::TypeScript, Sdk::Rust];
 
 /// The SDKs whose servers satisfy this.
-fn of_which(holds: impl Fn(&Server) -> bool) -> Vec<Sdk> {
+fn sdks_where(holds: impl Fn(&Server) -> bool) -> Vec<Sdk> {
     ALL.into_iter().filter(|sdk| holds(shared(*sdk))).collect()
 }
 
@@ -18,26 +18,26 @@ fn of_which(holds: impl Fn(&Server) -> bool) -> Vec<Sdk> {
 fn some_servers_send_iss_without_advertising_it() {
     let name = "authorization_response_iss_parameter_supported";
     // A login asserts that `iss` is sent.
-    let silent = of_which(|server| {
+    let without_announcement = sdks_where(|server| {
         let client = Client::register(server);
         client.login(None);
         client.metadata[name].is_null()
     });
-    assert_eq!(silent, [Sdk::Python, Sdk::TypeScript]);
+    assert_eq!(without_announcement, [Sdk::Python, Sdk::TypeScript]);
 }
 
 #[test]
 fn some_servers_append_a_slash_to_the_issuer() {
-    let slashes = of_which(|server| {
+    let with_slash = sdks_where(|server| {
         let client = Client::register(server);
         text(&client.metadata, "issuer").ends_with('/')
     });
-    assert_eq!(slashes, [Sdk::TypeScript]);
+    assert_eq!(with_slash, [Sdk::TypeScript]);
 }
 
 #[test]
 fn no_server_advertises_client_id_metadata_documents() {
-    let silent = of_which(|server| {
+    let silent = sdks_where(|server| {
         let client = Client::register(server);
         client.metadata["client_id_metadata_document_supported"].is_null()
     });
@@ -46,7 +46,7 @@ fn no_server_advertises_client_id_metadata_documents() {
 
 #[test]
 fn some_servers_report_a_missing_token_as_invalid_token() {
-    let called = of_which(|server| {
+    let called = sdks_where(|server| {
         let refused = Session::begin(server, None).expect_err("a refusal");
         refused.param("error") == Some("invalid_token")
     });
@@ -55,7 +55,7 @@ fn some_servers_report_a_missing_token_as_invalid_token() {
 
 #[test]
 fn some_servers_omit_the_scope_in_the_first_challenge() {
-    let silent = of_which(|server| {
+    let silent = sdks_where(|server| {
         let refused = Session::begin(server, None).expect_err("a refusal");
         refused.scope().is_empty()
     });
@@ -64,7 +64,7 @@ fn some_servers_omit_the_scope_in_the_first_challenge() {
 
 #[test]
 fn some_servers_refuse_insufficient_scope_without_naming_it() {
-    let silent = of_which(|server| {
+    let silent = sdks_where(|server| {
         let client = Client::register(server);
         let tokens = client.login(Some("mcp:secret"));
         let token = text(&tokens, "access_token");
@@ -80,7 +80,7 @@ fn some_servers_refuse_insufficient_scope_without_naming_it() {
 
 #[test]
 fn some_servers_accept_public_clients_without_advertising_it() {
-    let silent = of_which(|server| {
+    let silent = sdks_where(|server| {
         let client = Client::register(server);
         client.login(None);
         let methods = client.metadata["token_endpoint_auth_methods_supported"].as_array();
@@ -91,7 +91,7 @@ fn some_servers_accept_public_clients_without_advertising_it() {
 
 #[test]
 fn some_servers_let_no_public_client_revoke() {
-    let refusing = of_which(|server| {
+    let refusing = sdks_where(|server| {
         let client = Client::register(server);
         let tokens = client.login(None);
         let form = [
@@ -113,7 +113,7 @@ fn some_servers_let_no_public_client_revoke() {
 
 #[test]
 fn some_servers_compare_the_port_of_loopback_redirect_uris() {
-    let exact = of_which(|server| {
+    let exact = sdks_where(|server| {
         let mut client = Client::register(server);
         client.callback = "http://127.0.0.1:1234/callback".to_owned();
         client.authorize(None, server.url()).status() != 302
@@ -148,7 +148,7 @@ fn some_servers_refuse_a_secret_in_the_authorization_header() {
 
 #[test]
 fn some_servers_bind_sessions_to_the_client() {
-    let bound = of_which(|server| {
+    let bound = sdks_where(|server| {
         let [one, other] = [Client::register(server), Client::register(server)];
         let tokens = one.login(None);
         let session = Session::begin(server, Some(text(&tokens, "access_token")));
@@ -166,7 +166,7 @@ fn some_servers_bind_sessions_to_the_client() {
 
 #[test]
 fn some_servers_support_a_version_without_sessions() {
-    let speaking = of_which(|server| {
+    let speaking = sdks_where(|server| {
         let client = Client::register(server);
         let session = Session::none(server, &client.login(None));
         match session.echo("hello") {

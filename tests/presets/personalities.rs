@@ -107,7 +107,7 @@ fn apple_requires_form_post_and_a_signed_secret() {
             .is_ok()
     );
     let secret = scene
-        .last("/auth/token")
+        .last_request("/auth/token")
         .form("client_secret")
         .expect("a secret");
     let claims = secret
@@ -136,7 +136,7 @@ fn entra_signs_in_users_of_every_tenant_and_requires_a_scope_for_refreshes() {
         .and_then(|token| token.claims().text("iss").ok()?);
     assert_ne!(issuer, Some(scene.client.server().issuer().as_str()));
     assert_eq!(scene.renewed(&login, None), Ok(()));
-    let sent = scene.last("/token").form("scope");
+    let sent = scene.last_request("/token").form("scope");
     assert!(sent.is_some_and(|scope| scope.contains("offline_access")));
     // By the standards, users of another tenant are refused.
     assert_eq!(
@@ -147,7 +147,7 @@ fn entra_signs_in_users_of_every_tenant_and_requires_a_scope_for_refreshes() {
     let quirks = scene.client.server().rules().quirks.iter();
     let quirks = quirks.filter(|quirk| matches!(quirk, Quirk::TenantIssuer(_)));
     let quirks = quirks.cloned().collect();
-    let mut less = Scene::ruled(
+    let mut less = Scene::with_rules(
         "microsoft-entra",
         Rules {
             quirks,
@@ -214,7 +214,7 @@ fn linkedin_supports_neither_nonce_nor_pkce() {
     let refused = Scene::by_the_standards("linkedin").outcome(scope);
     assert_eq!(refused, Err("denied.invalid_client"));
     let quirks = vec![Quirk::WithoutPkce];
-    let mut without_pkce = Scene::ruled(
+    let mut without_pkce = Scene::with_rules(
         "linkedin",
         Rules {
             quirks,
@@ -223,7 +223,7 @@ fn linkedin_supports_neither_nonce_nor_pkce() {
     );
     assert!(without_pkce.outcome(scope).is_err());
     let quirks = vec![Quirk::WithoutPkce, Quirk::ReplyScopeDelimiter(',')];
-    let mut with_nonce = Scene::ruled(
+    let mut with_nonce = Scene::with_rules(
         "linkedin",
         Rules {
             quirks,
@@ -247,7 +247,7 @@ fn slack_refuses_requests_with_status_200() {
         let exchange = scene.client.redeem(pending, &spoiled).expect("a callback");
         let refused = scene.run(exchange).map(drop).map_err(|error| error.code());
         assert_eq!(refused, Err(expected));
-        assert_eq!(scene.last("/api/openid.connect.token").status, 200);
+        assert_eq!(scene.last_request("/api/openid.connect.token").status, 200);
     }
 }
 
@@ -262,7 +262,10 @@ fn paypal_sends_numbers_as_strings_and_requires_a_schema() {
         .as_ref()
         .map(|token| token.subject().to_owned());
     assert_eq!(scene.userinfo(login), Ok(()));
-    assert_eq!(scene.last("/userinfo").query("schema"), Some("openid"));
+    assert_eq!(
+        scene.last_request("/userinfo").query("schema"),
+        Some("openid")
+    );
     let strict = Scene::to_the_letter("paypal").outcome("openid");
     assert_eq!(strict, Err("token_response.malformed"));
     // Without its schema it identifies no user.
@@ -322,5 +325,8 @@ fn line_signs_with_the_secret_unless_a_key_is_requested() {
     assert_eq!(scene.outcome("openid"), Ok(()));
     let mut keyed = Scene::with_options("line", &["asymmetric_id_tokens"]);
     assert_eq!(keyed.outcome("openid"), Ok(()));
-    assert_eq!(keyed.last("/token").form("id_token_key_type"), Some("JWK"));
+    assert_eq!(
+        keyed.last_request("/token").form("id_token_key_type"),
+        Some("JWK")
+    );
 }

@@ -92,16 +92,16 @@ impl Scene {
 
     /// Without the preset's rules for its provider.
     pub(crate) fn by_the_standards(name: &str) -> Self {
-        Self::ruled(name, Rules::default())
+        Self::with_rules(name, Rules::default())
     }
 
     pub(crate) fn to_the_letter(name: &str) -> Self {
         let strictness = Strictness::Strict;
         let quirks = Scene::new(name).client.server().rules().quirks.clone();
-        Self::ruled(name, Rules { strictness, quirks })
+        Self::with_rules(name, Rules { strictness, quirks })
     }
 
-    pub(crate) fn ruled(name: &str, rules: Rules) -> Self {
+    pub(crate) fn with_rules(name: &str, rules: Rules) -> Self {
         let scene = Self::new(name);
         let server = scene.client.server().clone().with_rules(rules);
         let auth = scene.client.auth().clone();
@@ -217,7 +217,7 @@ impl Scene {
     }
 
     /// The twin's last request at this path.
-    pub(crate) fn last(&self, path: &str) -> &oauth_testkit::twin::Entry {
+    pub(crate) fn last_request(&self, path: &str) -> &oauth_testkit::twin::Entry {
         let entry = self
             .twin
             .log()

@@ -4,7 +4,7 @@
 use oauth_core::url::Url;
 use proptest::prelude::*;
 
-/// Texts that are barely or almost URLs.
+/// Strings that are URLs, or nearly are.
 fn almost_url() -> impl Strategy<Value = String> {
     let scheme = prop_oneof![
         Just("https"),
@@ -41,7 +41,7 @@ fn almost_url() -> impl Strategy<Value = String> {
     )
 }
 
-fn agrees(text: &str) -> Result<(), TestCaseError> {
+fn check_parsers_agree(text: &str) -> Result<(), TestCaseError> {
     let Ok(ours) = Url::parse(text) else {
         return Ok(());
     };
@@ -92,13 +92,13 @@ proptest! {
 
     #[test]
     fn three_url_parsers_agree_on_near_valid_urls(text in almost_url()) {
-        agrees(&text)?;
+        check_parsers_agree(&text)?;
     }
 
     #[test]
     fn three_url_parsers_agree_on_arbitrary_text(text in "\\PC{0,40}") {
-        agrees(&text)?;
-        agrees(&format!("https://{text}"))?;
-        agrees(&format!("https://a.example/{text}"))?;
+        check_parsers_agree(&text)?;
+        check_parsers_agree(&format!("https://{text}"))?;
+        check_parsers_agree(&format!("https://a.example/{text}"))?;
     }
 }

@@ -17,7 +17,7 @@ use oauth_core::{Exchange, Input, Moment, Scope, Step};
 use serde_json::{Value, json};
 
 use crate::expect::wanted_classes;
-use crate::format::{Vector, Verdict, holds, same, texts};
+use crate::format::{Vector, Verdict, check, check_equal, texts};
 use crate::jws::{Verified, algs, client_with, key_set, refused, run};
 
 /// The certificate of the vectors' client.
@@ -30,28 +30,29 @@ pub(crate) fn access_token(vector: &Vector) -> Verdict {
     let keys = key_set(&Value::Null);
     let jwk_set = KeySet::parse(&keys.to_string()).map_err(|error| error.to_string())?;
     verifier.keep_keys(UnixTime::from_secs(now), jwk_set);
-    let Verified { result, fetches } = run(verifier.verify(vector.must("jwt")?), now, &[keys]);
+    let Verified { result, fetches } =
+        run(verifier.verify(vector.required_text("jwt")?), now, &[keys]);
     // The key set is fetched once for an unknown key, and once for a signature that does not verify.
     let expected_value = wanted_classes(&vector.expected);
     if expected_value.len() < 2 {
         let is_unsigned = expected_value.contains(&"no_matching_key")
             || expected_value.contains(&"bad_signature");
-        same("fetches", fetches, usize::from(is_unsigned))?;
+        check_equal("fetches", fetches, usize::from(is_unsigned))?;
     }
     let expected_value = &vector.expected["ok"];
     let error = match result {
         Ok(token) => {
-            holds(
+            check(
                 "is accepted",
                 *expected_value == true || expected_value.is_object(),
             )?;
             if expected_value.is_object() {
                 let scope: Vec<_> = token.scope().iter().map(str::to_owned).collect();
-                same("scope", scope, texts(&expected_value["scope"]))?;
+                check_equal("scope", scope, texts(&expected_value["scope"]))?;
             }
-            let claims = payload(vector.must("jwt")?);
-            same("subject", Some(token.subject()), claims["sub"].as_str())?;
-            return same("client", token.client_id(), claims["client_id"].as_str());
+            let claims = payload(vector.required_text("jwt")?);
+            check_equal("subject", Some(token.subject()), claims["sub"].as_str())?;
+            return check_equal("client", token.client_id(), claims["client_id"].as_str());
         }
         Err(error) => error,
     };
@@ -59,19 +60,19 @@ pub(crate) fn access_token(vector: &Vector) -> Verdict {
     let refusal = verifier.refuse(Scheme::Bearer, &error);
     let status = vector.expected["http_status"].as_u64();
     let status = status.unwrap_or(default_status(&vector.expected));
-    same("status", u64::from(refusal.status), status)?;
+    check_equal("status", u64::from(refusal.status), status)?;
     let text = refusal.challenge.ok_or("no challenge")?;
     let challenges = challenge::parse([text.as_str()]).map_err(|error| error.to_string())?;
     let first_challenge = challenges.first().ok_or("no challenge")?;
-    same("scheme", first_challenge.scheme.as_str(), "bearer")?;
+    check_equal("scheme", first_challenge.scheme.as_str(), "bearer")?;
     let expected_value = vector.expected["challenge_has"].as_object();
-    holds(
+    check(
         "the challenge has an error",
         expected_value.is_some()
             || first_challenge.param("error") == Some(challenge_error(&vector.expected)),
     )?;
     for (name, value) in expected_value.into_iter().flatten() {
-        same(name, first_challenge.param(name), value.as_str())?;
+        check_equal(name, first_challenge.param(name), value.as_str())?;
     }
     Ok(())
 }
@@ -101,9 +102,9 @@ pub(crate) fn payload(jwt: &str) -> Value {
 
 /// The thumbprint of a certificate (RFC 8705 section 3.1).
 pub(crate) fn thumbprint(vector: &Vector) -> Verdict {
-    same(
+    check_equal(
         "thumbprint",
-        certificate(vector.must("certificate_der_base64")?)?
+        certificate(vector.required_text("certificate_der_base64")?)?
             .x5t_s256
             .as_deref(),
         vector.expected["x5t#S256"].as_str(),
@@ -152,10 +153,10 @@ pub(crate) fn bound(vector: &Vector) -> Verdict {
     };
     match introspect_thumbprint(&vector.input["introspection_cnf"]["x5t#S256"])? {
         Err(error) => refused(&error, vector)?,
-        Ok(_) => holds("is accepted", vector.expected["ok"] == true)?,
+        Ok(_) => check("is accepted", vector.expected["ok"] == true)?,
     }
     let own_certificate = introspect_thumbprint(&json!(proven.x5t_s256))?;
-    holds(
+    check(
         "is accepted with its own",
         matches!(own_certificate, Ok(Step::Done(_))),
     )

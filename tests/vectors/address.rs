@@ -15,7 +15,7 @@ use oauth_reqwest::reqwest::dns::{Addrs, Resolve, Resolving};
 use oauth_reqwest::{AddressPolicy, Options, Transport};
 
 use crate::expect::outcome;
-use crate::format::{Vector, Verdict, holds, same, texts};
+use crate::format::{Vector, Verdict, check, check_equal, texts};
 use crate::token::moment;
 
 pub(crate) fn address(vector: &Vector) -> Verdict {
@@ -23,14 +23,14 @@ pub(crate) fn address(vector: &Vector) -> Verdict {
         let address: IpAddr = address.parse().map_err(|_| "no address")?;
         let allowed = is_public(address);
         // The filtering resolver agrees.
-        same("resolved", connected(&[vec![address]])?.is_some(), allowed)?;
-        same(
+        check_equal("resolved", connected(&[vec![address]])?.is_some(), allowed)?;
+        check_equal(
             "allowed",
             Some(allowed),
             vector.expected["allowed"].as_bool(),
         )
     } else if let Some(url) = vector.text("url") {
-        same(
+        check_equal(
             "allowed",
             Some(is_sent(url)?),
             vector.expected["allowed"].as_bool(),
@@ -41,7 +41,7 @@ pub(crate) fn address(vector: &Vector) -> Verdict {
         let first = if vector.input["lookup"].is_array() {
             texts(&vector.input["lookup"])
         } else {
-            vec![vector.must("first_lookup")?.to_owned()]
+            vec![vector.required_text("first_lookup")?.to_owned()]
         };
         let second = vector
             .text("second_lookup")
@@ -51,7 +51,7 @@ pub(crate) fn address(vector: &Vector) -> Verdict {
             std::iter::once(first).chain(second).map(parse).collect();
         let connected = connected(&response_specs.map_err(|_| "no address")?)?;
         let want = vector.expected["connects_to"].as_str();
-        same(
+        check_equal(
             "connects_to",
             connected.map(|to| to.to_string()).as_deref(),
             want,
@@ -120,7 +120,7 @@ fn is_sent(text: &str) -> Result<bool, String> {
 
 /// A redirect of a document fetch is not followed.
 fn redirect(vector: &Vector) -> Verdict {
-    let metadata = vector.must("metadata_response")?;
+    let metadata = vector.required_text("metadata_response")?;
     let (status, location) = metadata.split_once(" -> ").ok_or("no redirect")?;
     let issuer = Issuer::parse("https://as.example").map_err(|error| error.to_string())?;
     let mut exchange = discover_with(
@@ -134,8 +134,8 @@ fn redirect(vector: &Vector) -> Verdict {
             Err(error) => return outcome::<()>(&vector.expected, Err(error)).map(drop),
         };
         let host = request.uri().host();
-        same("host", host, Some("as.example"))?;
-        holds(
+        check_equal("host", host, Some("as.example"))?;
+        check(
             "marked",
             request.extensions().get() == Some(&RequestAddressPolicy::PublicOnly),
         )?;

@@ -12,20 +12,20 @@ use oauth_core::token::step_up_requirement::StepUp;
 use oauth_core::url::Url;
 use serde_json::{Value, json};
 
-use crate::ask::{Runner, as_example, public, stored_tokens};
 use crate::conversation::{AuthorizeInput, ClientConfig, Conversation, TurnInput};
 use crate::expect::outcome;
 use crate::fields::{Fields, Reply};
-use crate::format::{Failure, Vector, Verdict, holds, same};
+use crate::format::{Failure, Vector, Verdict, check, check_equal};
 use crate::lang::Lang;
-use crate::said::TurnOutput;
+use crate::runner::{Runner, as_example, public, stored_tokens};
 use crate::scope::parameter;
+use crate::transcript::TurnOutput;
 
 const FOLLOWS_NONE: &str = "a page follows no redirect";
 const FOLLOWS: &str = "httpx follows a redirect by itself, without the token";
 
 pub(crate) fn redirect_uri(vector: &Vector, runner: &mut Runner) -> Verdict {
-    let uri = vector.must("redirect_uri")?;
+    let uri = vector.required_text("redirect_uri")?;
     let client = ClientConfig {
         redirect_uris: Some(vec![uri.to_owned()]),
         ..public("s6BhdRkqt3")
@@ -43,19 +43,20 @@ pub(crate) fn redirect_uri(vector: &Vector, runner: &mut Runner) -> Verdict {
         Some(TurnOutput::Error(refusal)) if refusal.code == "redirect_uri.refused" => None,
         other => return Err(format!("want a URL, or the URI refused, got {other:?}").into()),
     };
-    same(
+    check_equal(
         "accepted",
         Some(sent.is_some()),
         vector.expected["accepted"].as_bool(),
     )?;
     // An accepted URI is sent unchanged.
-    holds("kept as given", sent.is_none_or(|sent| sent == uri))
+    check("kept as given", sent.is_none_or(|sent| sent == uri))
 }
 
 pub(crate) fn target(vector: &Vector) -> Verdict {
-    let origin = Url::parse(vector.must("own_origin")?).map_err(|error| error.to_string())?;
-    let allowed = check_return_target(vector.must("target")?, &origin).is_ok();
-    same(
+    let origin =
+        Url::parse(vector.required_text("own_origin")?).map_err(|error| error.to_string())?;
+    let allowed = check_return_target(vector.required_text("target")?, &origin).is_ok();
+    check_equal(
         "allowed",
         Some(allowed),
         vector.expected["allowed"].as_bool(),
@@ -107,7 +108,7 @@ pub(crate) fn request(vector: &Vector, runner: &mut Runner) -> Verdict {
     if runner.is_rust() {
         is_marked(url, token)?;
     }
-    same(
+    check_equal(
         "authorization",
         Some(header.as_str()),
         vector.expected["authorization"].as_str(),
@@ -126,11 +127,11 @@ fn is_marked(url: &str, token: &str) -> Verdict {
         .map_err(text)?;
     let sent = parts.headers.get(AUTHORIZATION);
     let sent = sent.ok_or("no Authorization header")?;
-    holds("the header is marked sensitive", sent.is_sensitive())
+    check("the header is marked sensitive", sent.is_sensitive())
 }
 
 /// The URLs of a chain `A -> B -> C`.
-fn hops(chain: &str) -> Vec<String> {
+fn chain_urls(chain: &str) -> Vec<String> {
     let hops = chain.split(" -> ").map(|hop| match hop {
         hop if hop.contains("//") || hop.starts_with('/') => hop.to_owned(),
         hop => format!("https://{hop}"),
@@ -147,7 +148,7 @@ fn check_redirect_chain(vector: &Vector, chain: &str, runner: &mut Runner) -> Ve
     if runner.lang == Lang::Browser && expected.values().any(Value::is_string) {
         return Err(Failure::OutOfReach(FOLLOWS_NONE));
     }
-    let hops = hops(chain);
+    let hops = chain_urls(chain);
     let (first, rest) = hops.split_first().ok_or("an empty chain")?;
     let redirect = |to: &String| Reply::json(&Value::Null).status(302).with("location", to);
     let mut replies: Vec<_> = rest.iter().map(redirect).collect();
@@ -170,7 +171,7 @@ fn check_redirect_chain(vector: &Vector, chain: &str, runner: &mut Runner) -> Ve
         return Err("want a call".into());
     };
     let sent_first = called.sent.first().ok_or("nothing was sent")?;
-    holds(
+    check(
         "the first has it",
         sent_first.header("authorization").is_some(),
     )?;
@@ -181,12 +182,12 @@ fn check_redirect_chain(vector: &Vector, chain: &str, runner: &mut Runner) -> Ve
             1
         };
         match want {
-            Value::Bool(followed) => same(name, called.sent.len() > 1, *followed)?,
+            Value::Bool(followed) => check_equal(name, called.sent.len() > 1, *followed)?,
             _ => {
                 let header = name.split("_on_").next().unwrap_or_default();
                 let sent = called.sent.get(number);
                 let carried = sent.and_then(|sent| sent.header(header));
-                same(name, carried, want.as_str())?;
+                check_equal(name, carried, want.as_str())?;
             }
         }
     }
@@ -195,7 +196,7 @@ fn check_redirect_chain(vector: &Vector, chain: &str, runner: &mut Runner) -> Ve
 
 /// Walks a chain of redirects by the resource rules, and notes which requests would carry the token.
 fn redirects(vector: &Vector, chain: &str) -> Verdict {
-    let hops = hops(chain);
+    let hops = chain_urls(chain);
     let first = hops.first().ok_or("an empty chain")?;
     let mut from = Url::parse(first).map_err(|error| error.to_string())?;
     let origin = from.origin();
@@ -219,9 +220,9 @@ fn redirects(vector: &Vector, chain: &str) -> Verdict {
         };
         let is_carried = carried.get(number).copied().unwrap_or(false);
         match want {
-            Value::Bool(followed) => same(name, carried.len() > 1, *followed)?,
-            Value::Null => same(name, is_carried, false)?,
-            Value::String(_) if name.contains("_on_") => same(name, is_carried, true)?,
+            Value::Bool(followed) => check_equal(name, carried.len() > 1, *followed)?,
+            Value::Null => check_equal(name, is_carried, false)?,
+            Value::String(_) if name.contains("_on_") => check_equal(name, is_carried, true)?,
             _ => {}
         }
     }
@@ -243,7 +244,7 @@ fn challenged(vector: &Vector, runner: &mut Runner) -> Verdict {
         return Err("want a verdict".into());
     };
     let action = vector.expected["action"].as_str().unwrap_or_default();
-    same("renews", verdict.renews, action.contains("retry once"))?;
+    check_equal("renews", verdict.renews, action.contains("retry once"))?;
     if let Some(name) = verdict.name {
         let fits = match name.as_str() {
             "renew" => action.contains("retry once"),
@@ -252,7 +253,7 @@ fn challenged(vector: &Vector, runner: &mut Runner) -> Verdict {
             "widen_scope" => action.contains("scope"),
             _ => false,
         };
-        holds(&format!("{name} is {action:?}"), fits)?;
+        check(&format!("{name} is {action:?}"), fits)?;
     }
     if runner.is_rust() {
         of_the_core(status, field, action)
@@ -299,5 +300,5 @@ fn of_the_core(status: u16, field: Option<&str>, action: &str) -> Verdict {
         }
         _ => false,
     };
-    holds(&format!("{asking:?} is {action:?}"), fits)
+    check(&format!("{asking:?} is {action:?}"), fits)
 }

@@ -9,14 +9,14 @@ use oauth_core::jose::Alg;
 use oauth_core::quirk::{Rules, Strictness};
 use serde_json::{Value, json};
 
-use crate::ask::{Outcome, Runner, flow, public, sent};
 use crate::conversation::{Conversation, ServerConfig, TurnInput};
 use crate::expect::outcome;
 use crate::fields::Reply;
-use crate::format::{Failure, Vector, Verdict, same, texts};
+use crate::format::{Failure, Vector, Verdict, check_equal, texts};
 use crate::jws::key_set;
 use crate::packages::identity::{CODE, HASH};
 use crate::packages::{self, Calls, NOW};
+use crate::runner::{Outcome, Runner, flow, public, sent};
 
 pub(crate) fn response(vector: &Vector, runner: &mut Runner) -> Verdict {
     if vector.input.get("callback").is_none() {
@@ -31,11 +31,11 @@ pub(crate) fn response(vector: &Vector, runner: &mut Runner) -> Verdict {
         let verdict = code(vector, runner, Strictness::Strict)
             .and_then(|code| outcome(strict, code))
             .map(drop);
-        runner.part(verdict)?;
+        runner.allow_unsupported(verdict)?;
     }
     let want = vector.expected["ok"]["code"].as_str();
     match lenient {
-        Some(code) if want.is_some() => same("code", Some(code.as_str()), want),
+        Some(code) if want.is_some() => check_equal("code", Some(code.as_str()), want),
         _ => Ok(()),
     }
 }
@@ -43,7 +43,7 @@ pub(crate) fn response(vector: &Vector, runner: &mut Runner) -> Verdict {
 /// Passes the callback to a pending flow. The code is read from the token request that follows,
 /// so that what is really sent is compared.
 fn code(vector: &Vector, runner: &mut Runner, strictness: Strictness) -> Outcome<String> {
-    let callback = grown(vector)?;
+    let callback = expanded_callback(vector)?;
     // RFC 6749 prints callbacks over plain http, which this library refuses as redirect URIs.
     let callback = match callback.strip_prefix("http://") {
         Some(rest) => format!("https://{rest}"),
@@ -52,12 +52,12 @@ fn code(vector: &Vector, runner: &mut Runner, strictness: Strictness) -> Outcome
     let arrived_at = callback.split(['?', '#']).next().unwrap_or_default();
     let redirect_uri = vector.text("expected_redirect_uri").unwrap_or(arrived_at);
     let issuer = vector.text("issuer").unwrap_or("https://as.example");
-    let promises = vector.input["authorization_response_iss_parameter_supported"].as_bool();
-    let required = promises == Some(true) || vector.input["require_iss"] == true;
+    let is_iss_announced = vector.input["authorization_response_iss_parameter_supported"].as_bool();
+    let required = is_iss_announced == Some(true) || vector.input["require_iss"] == true;
     let mode = vector.text("response_mode").unwrap_or("query");
     let stored = flow(json!({
         "issuer": issuer, "issuer_required": required, "redirect_uri": redirect_uri,
-        "state": vector.must("expected_state")?, "response_mode": mode,
+        "state": vector.required_text("expected_state")?, "response_mode": mode,
     }));
     let rules = Rules {
         strictness,
@@ -79,8 +79,8 @@ fn code(vector: &Vector, runner: &mut Runner, strictness: Strictness) -> Outcome
         .ok_or_else(|| "a request without a code".into())
 }
 
-fn grown(vector: &Vector) -> Result<String, Failure> {
-    let callback = vector.must("callback")?;
+fn expanded_callback(vector: &Vector) -> Result<String, Failure> {
+    let callback = vector.required_text("callback")?;
     let Some(bytes) = vector.input["repeat_to_bytes"].as_u64() else {
         return Ok(callback.to_owned());
     };
@@ -131,7 +131,7 @@ fn in_other_channels(vector: &Vector, runner: &mut Runner) -> Verdict {
     let mut claims = packages::claims();
     let callback = match vector.text("jwt_iss") {
         Some(named) => {
-            of["response_mode"] = vector.must("response_mode")?.into();
+            of["response_mode"] = vector.required_text("response_mode")?.into();
             claims["iss"] = named.into();
             claims["code"] = CODE.into();
             claims["state"] = "xyz".into();
@@ -151,10 +151,10 @@ fn in_other_channels(vector: &Vector, runner: &mut Runner) -> Verdict {
         }
         None => {
             of["response_mode"] = "fragment".into();
-            of["response_type"] = vector.must("response_type")?.into();
+            of["response_type"] = vector.required_text("response_type")?.into();
             of["scope"] = "openid".into();
             of["nonce"] = claims["nonce"].clone();
-            claims["iss"] = vector.must("id_token_iss")?.into();
+            claims["iss"] = vector.required_text("id_token_iss")?.into();
             claims["c_hash"] = HASH.into();
             let token = packages::signed("rsa1", Alg::Rs256, None, &claims)?;
             format!("https://app.example/cb#code={CODE}&state=xyz&iss={issuer}&id_token={token}")
@@ -168,11 +168,11 @@ fn in_other_channels(vector: &Vector, runner: &mut Runner) -> Verdict {
     let calls = calls.call(NOW, redeem, vec![Reply::json(&key_set(&Value::Null))]);
     let came = calls.play(runner)?.pop().ok_or("no call")?;
     match came.end {
-        Some(end) => packages::judge(vector, end).map(drop),
+        Some(end) => packages::check_end(vector, end).map(drop),
         None => {
             let sent = came.sent.last().ok_or("nothing was sent")?;
-            same("code", sent.parameter("code")?.as_deref(), Some(CODE))?;
-            same("is accepted", vector.expected["ok"] == true, true)
+            check_equal("code", sent.parameter("code")?.as_deref(), Some(CODE))?;
+            check_equal("is accepted", vector.expected["ok"] == true, true)
         }
     }
 }

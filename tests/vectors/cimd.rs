@@ -4,12 +4,12 @@ use oauth_core::client_id_metadata_document::{Identification, Warning};
 use oauth_core::quirk::Rules;
 use serde_json::{Map, Value, json};
 
-use crate::ask::{Outcome, Runner, public};
 use crate::conversation::{Conversation, ServerConfig, TurnInput};
 use crate::expect::{outcome, wanted_classes};
-use crate::format::{Failure, Vector, Verdict, expand, holds, same, texts};
+use crate::format::{Failure, Vector, Verdict, check, check_equal, expand, texts};
 use crate::metadata;
-use crate::said::{Done, TurnOutput};
+use crate::runner::{Outcome, Runner, public};
+use crate::transcript::{Done, TurnOutput};
 
 pub(crate) fn document(vector: &Vector, runner: &mut Runner) -> Verdict {
     if let Some(members) = vector.input.get("metadata") {
@@ -23,21 +23,24 @@ pub(crate) fn document(vector: &Vector, runner: &mut Runner) -> Verdict {
         let minimal = json!({ "redirect_uris": ["http://127.0.0.1/cb"] });
         let made = made(runner, id, minimal, false)?;
         if let Err(refusal) = &made {
-            same("code", refusal.code.as_str(), "client_id_metadata.url")?;
+            check_equal("code", refusal.code.as_str(), "client_id_metadata.url")?;
         }
         let accepted = vector.expected["accepted"].as_bool();
-        return same(
+        return check_equal(
             "accepted",
             Some(made.is_ok_and(|made| made["client_id"] == id)),
             accepted,
         );
     }
-    let (url, document) = (vector.must("document_url")?, given(vector)?);
+    let (url, document) = (
+        vector.required_text("document_url")?,
+        document_of_vector(vector)?,
+    );
     let has_mcp_profile = vector.expected["profile"] == "mcp";
     if has_mcp_profile {
         // The document is valid without the profile.
         let made = made(runner, url, document.clone(), false)?;
-        holds("accepted without it", made.is_ok())?;
+        check("accepted without it", made.is_ok())?;
     }
     let judged = made(runner, url, document, has_mcp_profile)?;
     let Some(made) = outcome(&vector.expected, judged)? else {
@@ -49,13 +52,13 @@ pub(crate) fn document(vector: &Vector, runner: &mut Runner) -> Verdict {
         _ if expected_value == Warning::Large.text() => Warning::Large.code().to_owned(),
         other => other.to_owned(),
     });
-    same("warnings", warnings, expected_value.into_iter().collect())?;
+    check_equal("warnings", warnings, expected_value.into_iter().collect())?;
     // The printed document is accepted too, and has the same contents.
     let printed = made["document"].as_str().unwrap_or_default();
     let again = serde_json::from_str(printed).map_err(|error| error.to_string())?;
     let again = self::made(runner, url, again, has_mcp_profile)?;
     let again = again.map_err(|refusal| refusal.message)?;
-    same("printed", again["document"].as_str(), Some(printed))
+    check_equal("printed", again["document"].as_str(), Some(printed))
 }
 
 const DECISION: &str =
@@ -82,7 +85,7 @@ fn made(
     }
 }
 
-fn given(vector: &Vector) -> Result<Value, String> {
+fn document_of_vector(vector: &Vector) -> Result<Value, String> {
     let mut document = vector.input["document"].clone();
     if let Some(filler) = document["x"].as_str() {
         let size = filler.trim_matches(['<', '>']);
@@ -106,8 +109,8 @@ fn fallback(vector: &Vector, members: &Value) -> Verdict {
     let expected_value = vector.expected["fallback"].as_str();
     let supported_fallback =
         "dynamic registration if registration_endpoint, else ask for a client id";
-    same("fallback", expected_value, Some(supported_fallback))?;
-    holds(
+    check_equal("fallback", expected_value, Some(supported_fallback))?;
+    check(
         "an error is not wanted",
         wanted_classes(&vector.expected).is_empty(),
     )?;
@@ -115,9 +118,9 @@ fn fallback(vector: &Vector, members: &Value) -> Verdict {
         let server = metadata::document(members).map_err(|error| error.to_string())?;
         Ok::<_, String>(Identification::offered_by(&server))
     };
-    same("without an endpoint", ways(members.clone())?, vec![ByHand])?;
+    check_equal("without an endpoint", ways(members.clone())?, vec![ByHand])?;
     let mut with_endpoint = members.clone();
     with_endpoint["registration_endpoint"] = json!("https://as.example/register");
     let both = vec![DynamicRegistration, ByHand];
-    same("with one", ways(with_endpoint)?, both)
+    check_equal("with one", ways(with_endpoint)?, both)
 }

@@ -2,7 +2,7 @@
 //! several may fall into one class, and a class that is a superset lists all of its codes.
 
 use crate::format::Verdict;
-use crate::said::Refusal;
+use crate::transcript::Refusal;
 
 /// Checks that an error falls into one of the wanted classes.
 pub(crate) fn check(error: &Refusal, expected: &[&str]) -> Verdict {

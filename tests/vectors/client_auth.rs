@@ -34,7 +34,7 @@ use serde_json::{Value, json};
 
 use crate::access_token;
 use crate::expect::wanted_classes;
-use crate::format::{Vector, Verdict, holds, same};
+use crate::format::{Vector, Verdict, check, check_equal};
 use crate::jws::{keys, refused};
 
 const ISSUER: &str = "https://as.example";
@@ -147,16 +147,16 @@ pub(crate) fn client_assertion(vector: &Vector) -> Verdict {
     let (input, expected) = (&vector.input, &vector.expected);
     if vector.text("build") == Some("jwt_grant") {
         let key = private_key()?.signing_key("");
-        let audience = vector.must("aud")?;
+        let audience = vector.required_text("aud")?;
         let assertion = Assertion::new(key, "client1", "client1", audience).map_err(text)?;
         let client = client(ClientAuth::none())?;
         let request =
             sent(client.tokens_for_own_assertion(assertion, Scope::none()), 1).map_err(text)?;
         let jwt = parameter(&request, "assertion").ok_or("no assertion")?;
-        return same("aud", &part(&jwt, 1)?["aud"], &expected["aud"]);
+        return check_equal("aud", &part(&jwt, 1)?["aud"], &expected["aud"]);
     }
     if vector.text("alg") == Some("none") {
-        return holds("cannot be named", Alg::from_name("none").is_none());
+        return check("cannot be named", Alg::from_name("none").is_none());
     }
     let assertion = match described(input) {
         Ok(assertion) => assertion,
@@ -171,7 +171,7 @@ pub(crate) fn client_assertion(vector: &Vector) -> Verdict {
         let made = Client::new(server, ClientId::new(id), ClientAuth::assertion(assertion));
         return match made {
             Err(error) => refused(&error, vector),
-            Ok(_) => holds("it is accepted", vector.expected["ok"] == true),
+            Ok(_) => check("it is accepted", vector.expected["ok"] == true),
         };
     }
     let audience = match (input["quirk"].as_str(), input.get("issuer")) {
@@ -190,20 +190,20 @@ pub(crate) fn client_assertion(vector: &Vector) -> Verdict {
     if expected["jti_differs"] == true {
         // A request after a loss is another call, and so another moment.
         let other = part(&client_assertion_in(&credentials(&client, 2)?)?, 1)?;
-        return holds("another jti", claims["jti"] != other["jti"]);
+        return check("another jti", claims["jti"] != other["jti"]);
     }
     if let Some(names) = expected["must_have"].as_array() {
         for name in names.iter().filter_map(Value::as_str) {
             let (name, value) = name.split_once('=').unwrap_or((name, ""));
             let found = parameter(&request, name).ok_or_else(|| format!("no {name}"))?;
-            holds(name, value.is_empty() || found == value)?;
+            check(name, value.is_empty() || found == value)?;
         }
-        holds("no secret", parameter(&request, "client_secret").is_none())?;
-        holds(
+        check("no secret", parameter(&request, "client_secret").is_none())?;
+        check(
             "no header",
             !request.headers().contains_key("authorization"),
         )?;
-        return same(
+        return check_equal(
             "client_id",
             parameter(&request, "client_id").as_deref(),
             claims["sub"].as_str(),
@@ -222,7 +222,7 @@ pub(crate) fn client_assertion(vector: &Vector) -> Verdict {
             .filter(|(name, _)| *name != "jti");
         for (name, value) in members {
             // The known answer was issued at the time of its request, as ours is.
-            same(name, &of[name], value)?;
+            check_equal(name, &of[name], value)?;
         }
     }
     if let Some(expected_value) = expected["aud"].as_str() {
@@ -232,9 +232,9 @@ pub(crate) fn client_assertion(vector: &Vector) -> Verdict {
         } else {
             expected_value
         };
-        same("aud", claims["aud"].as_str(), Some(expected_value))?;
+        check_equal("aud", claims["aud"].as_str(), Some(expected_value))?;
     }
-    holds("one audience", claims["aud"].is_string())
+    check("one audience", claims["aud"].is_string())
 }
 
 /// How the client of a vector signs its assertions: by default with the vectors' key.
@@ -275,13 +275,13 @@ fn shared(servers: &[Value], assertion: &ClientAssertion, vector: &Vector) -> Ve
             return refused(&error, vector);
         }
     }
-    holds("the key serves both", vector.expected["ok"] == true)
+    check("the key serves both", vector.expected["ok"] == true)
 }
 
 pub(crate) fn selection(vector: &Vector) -> Verdict {
     if vector.input.get("configured").is_some() {
         // A client has exactly one `ClientAuth`: two cannot be expressed.
-        return holds("is one", vector.expected["error"] == "ambiguous_auth");
+        return check("is one", vector.expected["error"] == "ambiguous_auth");
     }
     let methods = &vector.input["token_endpoint_auth_methods_supported"];
     let more = match methods {
@@ -312,7 +312,7 @@ pub(crate) fn selection(vector: &Vector) -> Verdict {
         None => ClientAuth::negotiate(have, &server),
     };
     match auth {
-        Ok(auth) => same(
+        Ok(auth) => check_equal(
             "method",
             Some(auth.name()),
             vector.expected["method"].as_str(),
@@ -383,7 +383,7 @@ pub(crate) fn source_of_assertions(vector: &Vector) -> Verdict {
     }
     let expected = &vector.expected;
     if let Some(expected_value) = expected["requests"].as_u64() {
-        same("requests", asserted.len() as u64, expected_value)?;
+        check_equal("requests", asserted.len() as u64, expected_value)?;
     }
     let expected_value = expected["client_assertions"]
         .as_array()
@@ -394,7 +394,7 @@ pub(crate) fn source_of_assertions(vector: &Vector) -> Verdict {
         .filter_map(Value::as_str)
         .collect();
     if !expected_value.is_empty() {
-        same(
+        check_equal(
             "assertions",
             asserted.iter().map(String::as_str).collect(),
             expected_value,
@@ -404,7 +404,7 @@ pub(crate) fn source_of_assertions(vector: &Vector) -> Verdict {
     for name in ["params", "params_have"] {
         for pair in expected[name].as_array().into_iter().flatten() {
             let found = request.and_then(|request| parameter(request, pair[0].as_str()?));
-            same("parameter", found.as_deref(), pair[1].as_str())?;
+            check_equal("parameter", found.as_deref(), pair[1].as_str())?;
         }
     }
     if expected.get("must_not_have").is_some() {
@@ -412,7 +412,7 @@ pub(crate) fn source_of_assertions(vector: &Vector) -> Verdict {
             parameter(request, "client_secret").is_none()
                 && !request.headers().contains_key("authorization")
         });
-        holds("no other credentials", is_bare)?;
+        check("no other credentials", is_bare)?;
     }
     match (
         result,
@@ -423,7 +423,7 @@ pub(crate) fn source_of_assertions(vector: &Vector) -> Verdict {
     ) {
         (Ok(()), None | Some("ok")) => Ok(()),
         (Err(error), Some("error:invalid_client")) => {
-            same("code", error.code(), "denied.invalid_client")
+            check_equal("code", error.code(), "denied.invalid_client")
         }
         (Err(error), Some(_)) => refused(&error, vector),
         (Ok(()), Some(_)) => Err("the request is sent".into()),
@@ -481,15 +481,15 @@ pub(crate) fn mtls(vector: &Vector) -> Verdict {
     let server = server(ISSUER, &Value::Null)?;
     let client = Client::new(server, ClientId::new(id), ClientAuth::tls(certificate));
     let request = credentials(&client.map_err(text)?, 1)?;
-    same(
+    check_equal(
         "client_id",
         parameter(&request, "client_id").as_deref(),
         Some(id),
     )?;
     for name in ["client_secret", "client_assertion"] {
-        holds(name, parameter(&request, name).is_none())?;
+        check(name, parameter(&request, name).is_none())?;
     }
-    holds(
+    check(
         "no header",
         !request.headers().contains_key("authorization"),
     )

@@ -10,11 +10,11 @@ use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{ClientId, Error};
 use serde_json::{Value, json};
 
-use crate::ask::{Runner, as_example, public};
 use crate::conversation::{AuthorizeInput, Conversation, TurnInput};
 use crate::expect::{outcome, wanted_classes};
-use crate::format::{Failure, Vector, Verdict, holds, same};
-use crate::said::TurnOutput;
+use crate::format::{Failure, Vector, Verdict, check, check_equal};
+use crate::runner::{Runner, as_example, public};
+use crate::transcript::TurnOutput;
 
 const CONFIGURED: &str = "only Rust checks contexts when they are configured";
 
@@ -27,10 +27,10 @@ pub(crate) fn core(vector: &Vector) -> Verdict {
         () if input.get("contexts").is_some() => contexts(vector).map_err(text)?,
         () if input.get("endpoints_from").is_some() => {
             // This client has no implicit grant.
-            same("implicit", &input["implicit"], &json!(false))?;
+            check_equal("implicit", &input["implicit"], &json!(false))?;
             let needed = server(input)?.needs_distinct_redirect_uri();
             let expected_value = vector.expected["distinct_redirect_needed"].as_bool();
-            same("distinct_redirect_needed", Some(needed), expected_value)
+            check_equal("distinct_redirect_needed", Some(needed), expected_value)
         }
         () => Ok(()),
     }
@@ -42,8 +42,8 @@ pub(crate) fn callback(vector: &Vector, runner: &mut Runner) -> Verdict {
     if input.get("contexts").is_some() || input.get("endpoints_from").is_some() {
         return Err(Failure::OutOfReach(CONFIGURED));
     }
-    same("callback_state", &input["callback_state"], &json!("right"))?;
-    same(
+    check_equal("callback_state", &input["callback_state"], &json!("right"))?;
+    check_equal(
         "token_requests",
         &vector.expected["token_requests"],
         &json!(0),
@@ -52,12 +52,12 @@ pub(crate) fn callback(vector: &Vector, runner: &mut Runner) -> Verdict {
     let begun = (input_text("flow_context"), input_text("flow_started_by"));
     let arrived = (input_text("callback_context"), input_text("callback_user"));
     // The same callback is accepted in the context in which the flow began.
-    holds(
+    check(
         "the same place is good",
         redeemed(runner, input, &begun, &begun)?.is_ok(),
     )?;
     let refused = redeemed(runner, input, &begun, &arrived)?;
-    holds(
+    check(
         "a refusal is wanted",
         !wanted_classes(&vector.expected).is_empty(),
     )?;
@@ -73,7 +73,7 @@ fn redeemed(
     input: &Value,
     begun: &Place,
     arrived: &Place,
-) -> crate::ask::Outcome<()> {
+) -> crate::runner::Outcome<()> {
     let authorize_input = AuthorizeInput {
         redirect_uri: CALLBACK.to_owned(),
         context: begun.0.clone(),
@@ -162,10 +162,14 @@ fn contexts(vector: &Vector) -> Result<Verdict, Error> {
         )?);
     }
     let checked = check_contexts(&contexts);
-    Ok(judged(vector, &contexts, checked))
+    Ok(check_result(vector, &contexts, checked))
 }
 
-fn judged(vector: &Vector, contexts: &[ConnectionContext], checked: Result<(), Error>) -> Verdict {
+fn check_result(
+    vector: &Vector,
+    contexts: &[ConnectionContext],
+    checked: Result<(), Error>,
+) -> Verdict {
     if outcome(&vector.expected, checked)?.is_none() {
         return Ok(());
     }
@@ -178,18 +182,18 @@ fn judged(vector: &Vector, contexts: &[ConnectionContext], checked: Result<(), E
         .enumerate()
         .all(|(place, uri)| !uris[..place].contains(uri));
     let expected_value = vector.expected["redirect_uris_differ"].as_bool();
-    same("redirect_uris_differ", Some(differ), expected_value)?;
+    check_equal("redirect_uris_differ", Some(differ), expected_value)?;
     let mut named = contexts.iter();
     let is_in = named.all(|context| context.redirect_uri.as_str().contains(&context.id));
     let expected_value = vector.expected["context_in_redirect_uri"].as_bool();
-    same("context_in_redirect_uri", Some(is_in), expected_value)?;
+    check_equal("context_in_redirect_uri", Some(is_in), expected_value)?;
     // A shared redirect URI without an identifier is refused.
     let mut shared = contexts.to_vec();
     for context in &mut shared {
         context.redirect_uri = contexts[0].redirect_uri.clone();
     }
     let refused = check_contexts(&shared).map_err(|error| error.code());
-    same("one URI for all", refused, Err("redirect_uri.shared"))
+    check_equal("one URI for all", refused, Err("redirect_uri.shared"))
 }
 
 fn text(error: impl std::fmt::Display) -> Failure {

@@ -26,7 +26,7 @@ use oauth_core::{
 use serde_json::{Value, json};
 
 use crate::expect;
-use crate::format::{Failure, Vector, Verdict, holds, names, same};
+use crate::format::{Failure, Vector, Verdict, check, check_equal, names};
 
 const AS: &str = "https://as.example";
 const RS: &str = "https://rs.example";
@@ -168,7 +168,7 @@ pub(crate) fn dpop(vector: &Vector) -> Verdict {
         };
         let (.., proof) = api_request(&client, method, "https://rs.example/x", "a")?;
         let (_, claims) = opened(proof.as_ref())?;
-        return same("htm", claims["htm"].as_str(), expected["htm"].as_str());
+        return check_equal("htm", claims["htm"].as_str(), expected["htm"].as_str());
     }
     if let Some(jwk) = input.get("jwk") {
         let public = PublicJwk::parse(&jwk.to_string()).map_err(text)?;
@@ -195,7 +195,7 @@ pub(crate) fn dpop(vector: &Vector) -> Verdict {
     if let Some(alg) = vector.text("alg") {
         let Some(alg) = Alg::from_name(alg) else {
             // An algorithm without a name here, such as `none`, cannot be used for signing.
-            return same(
+            return check_equal(
                 "class",
                 expected["error"].as_str(),
                 Some("dpop_alg_not_asymmetric"),
@@ -206,10 +206,10 @@ pub(crate) fn dpop(vector: &Vector) -> Verdict {
     }
     let client = bound().map_err(text)?;
     if vector.text("build").is_none() {
-        let token = vector.must("access_token")?;
+        let token = vector.required_text("access_token")?;
         let (.., proof) = api_request(&client, "GET", "https://rs.example/x", token)?;
         let (_, claims) = opened(proof.as_ref())?;
-        return same("ath", claims["ath"].as_str(), expected["ath"].as_str());
+        return check_equal("ath", claims["ath"].as_str(), expected["ath"].as_str());
     }
     required(vector, &client)
 }
@@ -230,14 +230,14 @@ fn published(vector: &Vector, proof: &str) -> Verdict {
         signature: signature.into(),
     };
     let expected = &vector.expected;
-    same(
+    check_equal(
         "signature",
         Some(oauth_crypto::verify(&job)),
         expected["signature_valid"].as_bool(),
     )?;
-    same("header", &header, &expected["header"])?;
-    same("claims", &claims, &expected["claims"])?;
-    same(
+    check_equal("header", &header, &expected["header"])?;
+    check_equal("claims", &claims, &expected["claims"])?;
+    check_equal(
         "jkt",
         Some(public.thumbprint()).as_deref(),
         expected["jkt"].as_str(),
@@ -251,8 +251,8 @@ fn published(vector: &Vector, proof: &str) -> Verdict {
         }
         None => opened(token_request(&client).map_err(text)?.headers().get("dpop"))?,
     };
-    same("members", names(&our_header), names(&header))?;
-    same("claims", names(&our_claims), names(&claims))
+    check_equal("members", names(&our_header), names(&header))?;
+    check_equal("claims", names(&our_claims), names(&claims))
 }
 
 fn htu(vector: &Vector, url: &str) -> Verdict {
@@ -267,7 +267,7 @@ fn htu(vector: &Vector, url: &str) -> Verdict {
     let client = bound().map_err(text)?;
     let (.., proof) = api_request(&client, "GET", url, "a")?;
     let (_, claims) = opened(proof.as_ref())?;
-    same(
+    check_equal(
         "htu",
         claims["htu"].as_str(),
         vector.expected["htu"].as_str(),
@@ -282,7 +282,7 @@ fn parsed(vector: &Vector) -> Verdict {
     let client = bound().map_err(text)?;
     let (.., proof) = api_request(&client, "GET", expected_value, "a")?;
     let (_, claims) = opened(proof.as_ref())?;
-    same("htu", claims["htu"].as_str(), Some(expected_value))
+    check_equal("htu", claims["htu"].as_str(), Some(expected_value))
 }
 
 fn jkt(vector: &Vector, public: PublicJwk) -> Verdict {
@@ -300,7 +300,7 @@ fn jkt(vector: &Vector, public: PublicJwk) -> Verdict {
         .authorize(&moment(1), AuthorizationRequest::new(redirect_uri))
         .map_err(text)?;
     let expected_value = vector.expected["dpop_jkt"].as_str().ok_or("no dpop_jkt")?;
-    holds(
+    check(
         "dpop_jkt",
         url.as_str().contains(&format!("dpop_jkt={expected_value}")),
     )
@@ -319,11 +319,11 @@ fn nonce_syntax(vector: &Vector, nonce: &str) -> Verdict {
     let next = token_request(&client).map_err(text)?;
     let (_, claims) = opened(next.headers().get("dpop"))?;
     let stored = claims["nonce"].as_str() == Some(nonce);
-    same("stored", Some(stored), vector.expected["stored"].as_bool())
+    check_equal("stored", Some(stored), vector.expected["stored"].as_bool())
 }
 
 fn challenged(vector: &Vector, challenge: &str) -> Verdict {
-    let alg = Alg::from_name(vector.must("key_alg")?).ok_or("no such algorithm")?;
+    let alg = Alg::from_name(vector.required_text("key_alg")?).ok_or("no such algorithm")?;
     let client = Client::new(
         server(&Value::Null).map_err(text)?,
         ClientId::new("id"),
@@ -349,7 +349,7 @@ fn challenged(vector: &Vector, challenge: &str) -> Verdict {
 }
 
 fn by_metadata(vector: &Vector) -> Verdict {
-    let alg = match vector.must("key_alg")? {
+    let alg = match vector.required_text("key_alg")? {
         "EdDSA" => Alg::EdDsa,
         other => Alg::from_name(other).ok_or("no such algorithm")?,
     };
@@ -369,7 +369,7 @@ fn refresh(vector: &Vector) -> Verdict {
     };
     let (header, _) = opened(request.headers().get("dpop"))?;
     let ours = public.dpop_key().ok_or("no key")?.public_jwk().to_value();
-    same("the key", &header["jwk"], &ours)?;
+    check_equal("the key", &header["jwk"], &ours)?;
     let other = public.with_dpop(key(Alg::Es256).map_err(text)?);
     let refused = other.refresh(&refresh).resume(&moment(4), Input::Begin);
     expect::outcome(&vector.expected["with_other_key"], refused.map(drop)).map(drop)
@@ -398,11 +398,11 @@ fn login(client: &Client) -> Result<Login, Failure> {
 fn no_proxy() -> Verdict {
     let client = bound().map_err(text)?;
     let (_, authorization, _) = api_request(&client, "GET", "https://rs.example/x", "a")?;
-    holds("authorization", authorization == "DPoP a")?;
+    check("authorization", authorization == "DPoP a")?;
     let refused = client
         .with_header("Proxy-Authorization", "DPoP a")
         .map(drop);
-    holds("never sent", refused.is_err())
+    check("never sent", refused.is_err())
 }
 
 fn required(vector: &Vector, client: &Client) -> Verdict {
@@ -417,16 +417,16 @@ fn required(vector: &Vector, client: &Client) -> Verdict {
             let request = token_request(client).map_err(text)?;
             let mut all = request.headers().get_all("dpop").iter().cloned();
             let proof = all.next();
-            holds("one proof", all.next().is_none())?;
+            check("one proof", all.next().is_none())?;
             (proof, None)
         }
     };
     let (header, claims) = opened(proof.as_ref())?;
     for name in crate::format::texts(&expected["claims_required"]) {
-        holds(&name, claims.get(&name).is_some())?;
+        check(&name, claims.get(&name).is_some())?;
     }
     for name in crate::format::texts(&expected["claims_forbidden"]) {
-        holds(&name, claims.get(&name).is_none())?;
+        check(&name, claims.get(&name).is_none())?;
     }
     if let Some(members) = expected["header_members_exact"].as_array() {
         let mut names: Vec<_> = header
@@ -438,9 +438,9 @@ fn required(vector: &Vector, client: &Client) -> Verdict {
         let mut expected_members = members.clone();
         names.sort_by_key(Value::to_string);
         expected_members.sort_by_key(Value::to_string);
-        same("members", names, expected_members)?;
-        same("typ", header["typ"].as_str(), expected["typ"].as_str())?;
-        holds("public", header["jwk"].get("d").is_none())?;
+        check_equal("members", names, expected_members)?;
+        check_equal("typ", header["typ"].as_str(), expected["typ"].as_str())?;
+        check("public", header["jwk"].get("d").is_none())?;
         let jti = claims["jti"].as_str().unwrap_or_default();
         let bits = URL_SAFE_NO_PAD
             .decode(jti)
@@ -448,13 +448,13 @@ fn required(vector: &Vector, client: &Client) -> Verdict {
         let least = expected["jti_entropy_bits_min"]
             .as_u64()
             .unwrap_or_default();
-        holds("jti", bits as u64 >= least)?;
+        check("jti", bits as u64 >= least)?;
     }
     if let Some(ath) = expected["ath"].as_str() {
-        same("ath", claims["ath"].as_str(), Some(ath))?;
+        check_equal("ath", claims["ath"].as_str(), Some(ath))?;
     }
     match (expected["authorization"].as_str(), authorization) {
-        (Some(expected_members), Some(value)) => holds("authorization", value == expected_members),
+        (Some(expected_members), Some(value)) => check("authorization", value == expected_members),
         (Some(_), None) => Err("no token is sent".into()),
         (None, _) => Ok(()),
     }

@@ -9,15 +9,15 @@ use oauth_core::quirk::Rules;
 use oauth_core::{challenge, client_auth, form, retry_after as pause};
 use serde_json::{Value, json};
 
-use crate::ask::{
-    Outcome, Runner, as_example, confidential, flow, public, request, sent, stored_tokens,
-};
 use crate::conversation::{AuthorizeInput, Conversation, ServerConfig, TurnInput};
 use crate::expect::outcome;
 use crate::fields::{Fields, Reply};
-use crate::format::{Failure, Vector, Verdict, holds, same, texts};
-use crate::said::TurnOutput;
+use crate::format::{Failure, Vector, Verdict, check, check_equal, texts};
+use crate::runner::{
+    Outcome, Runner, as_example, confidential, flow, public, request, sent, stored_tokens,
+};
 use crate::scope::parameter;
+use crate::transcript::TurnOutput;
 
 const DRAWN_INSIDE: &str =
     "verifiers are drawn internally: none can be passed in to get its challenge";
@@ -37,19 +37,19 @@ pub(crate) fn pkce(vector: &Vector, runner: &mut Runner) -> Verdict {
             let octets = octets.try_into().map_err(|_| "want 32 octets".to_owned())?;
             CodeVerifier::from_octets(octets).expose().to_owned()
         }
-        None => vector.must("code_verifier")?.to_owned(),
+        None => vector.required_text("code_verifier")?.to_owned(),
     };
     // A verifier created elsewhere can only come from a stored flow.
     let Some(sent) = outcome(&vector.expected, redeemed(runner, &verifier_text)?)? else {
         return Ok(());
     };
-    same("the verifier that is sent", &sent, &verifier_text)?;
+    check_equal("the verifier that is sent", &sent, &verifier_text)?;
     let derived = if runner.is_rust() {
         challenges(vector, &verifier_text)
     } else {
         Err(Failure::OutOfReach(DRAWN_INSIDE))
     };
-    runner.part(derived)
+    runner.allow_unsupported(derived)
 }
 
 /// The server's metadata decides whether and how a PKCE challenge is sent.
@@ -66,8 +66,8 @@ fn by_metadata(vector: &Vector, runner: &mut Runner, metadata: &Value) -> Verdic
             .as_str()
             .or(expected["default"].as_str())
             .unwrap_or_default();
-        holds("the method is the one named", text.contains(&method))?;
-        holds(
+        check("the method is the one named", text.contains(&method))?;
+        check(
             "so is a challenge",
             parameter(&url, "code_challenge")?.is_some(),
         )?;
@@ -80,7 +80,7 @@ fn by_metadata(vector: &Vector, runner: &mut Runner, metadata: &Value) -> Verdic
         } else {
             Err(Failure::OutOfReach(NO_PROFILE))
         };
-        runner.part(advertised)?;
+        runner.allow_unsupported(advertised)?;
     }
     Ok(())
 }
@@ -130,24 +130,24 @@ fn challenges(vector: &Vector, verifier_text: &str) -> Verdict {
         _ => ChallengeMethod::S256,
     };
     if let Some(text) = want["code_verifier"].as_str() {
-        same("code_verifier", verifier.expose(), text)?;
+        check_equal("code_verifier", verifier.expose(), text)?;
     }
     if let Some(name) = want["code_challenge_method"].as_str() {
-        same("code_challenge_method", method.as_str(), name)?;
+        check_equal("code_challenge_method", method.as_str(), name)?;
     }
     let challenge = verifier.challenge(method);
-    same(
+    check_equal(
         "code_challenge",
         Some(challenge.as_str()),
         want["code_challenge"].as_str(),
     )?;
     // Without the opt-in no list of methods results in `plain`.
     let default = ChallengeMethod::choose(Some(&["plain".to_owned()]), PkceRequirement::Usual);
-    holds("plain needs an opt-in", default.is_err())
+    check("plain needs an opt-in", default.is_err())
 }
 
 pub(crate) fn form(vector: &Vector, runner: &mut Runner) -> Verdict {
-    let value = vector.must("value")?;
+    let value = vector.required_text("value")?;
     let canonical = vector.expected["canonical"]
         .as_str()
         .ok_or("no canonical")?;
@@ -156,7 +156,7 @@ pub(crate) fn form(vector: &Vector, runner: &mut Runner) -> Verdict {
     let query = url.split_once('?').map_or("", |(_, query)| query);
     let mut pairs = query.split('&');
     let encoded = pairs.find_map(|pair| pair.strip_prefix("vector="));
-    same("canonical", encoded, Some(canonical))?;
+    check_equal("canonical", encoded, Some(canonical))?;
     let others = texts(&vector.expected["also_decodes_to_value"]);
     for other in others.iter().map(String::as_str).chain([canonical]) {
         // A token response that is itself a form.
@@ -165,21 +165,24 @@ pub(crate) fn form(vector: &Vector, runner: &mut Runner) -> Verdict {
         let reply = Reply::new(200, &form_type, body);
         let tokens = runner.token(&Rules::default(), "gX1fBat3bV", reply)?;
         let tokens = tokens.map_err(|refusal| refusal.message)?;
-        same(
+        check_equal(
             "decoded",
             tokens.get("extra")?["vector"].as_str(),
             Some(value),
         )?;
         if runner.is_rust() {
             let decoded = form::decode(other).map_err(|_| format!("{other} is not UTF-8"))?;
-            same("decoded by itself", decoded.as_ref(), value)?;
+            check_equal("decoded by itself", decoded.as_ref(), value)?;
         }
     }
     Ok(())
 }
 
 pub(crate) fn basic(vector: &Vector, runner: &mut Runner) -> Verdict {
-    let (id, secret) = (vector.must("client_id")?, vector.must("client_secret")?);
+    let (id, secret) = (
+        vector.required_text("client_id")?,
+        vector.required_text("client_secret")?,
+    );
     let is_raw = vector
         .text("mode")
         .is_some_and(|mode| mode.starts_with("raw"));
@@ -187,7 +190,7 @@ pub(crate) fn basic(vector: &Vector, runner: &mut Runner) -> Verdict {
     let Some(text) = outcome(&vector.expected, header)? else {
         return Ok(());
     };
-    same(
+    check_equal(
         "authorization",
         Some(text.as_str()),
         vector.expected["authorization"].as_str(),
@@ -195,24 +198,24 @@ pub(crate) fn basic(vector: &Vector, runner: &mut Runner) -> Verdict {
     if runner.is_rust() {
         let header = client_auth::basic(id, secret, &Rules::default());
         let is_sensitive = header.is_ok_and(|header| header.is_sensitive());
-        holds("the header is marked sensitive", is_sensitive)?;
+        check("the header is marked sensitive", is_sensitive)?;
     }
     if let Some(want) = vector.expected["userpass"].as_str() {
         let pair = STANDARD
             .decode(text.trim_start_matches("Basic "))
             .unwrap_or_default();
-        same("userpass", String::from_utf8_lossy(&pair).as_ref(), want)?;
+        check_equal("userpass", String::from_utf8_lossy(&pair).as_ref(), want)?;
     }
     let Some(want) = vector.expected["raw_unencoded_variant_for_legacy_quirk"].as_str() else {
         return Ok(());
     };
     match authorization(runner, true, id, secret)? {
-        Ok(header) => same("raw", header.as_str(), want),
+        Ok(header) => check_equal("raw", header.as_str(), want),
         // "a user-id containing a colon character is invalid" (RFC 7617 section 2): the variant
         // shows bytes that no server could take apart again, and `basic-colon-id-raw` refuses it.
         Err(refusal) => {
             let colon = json!({ "error": "client_id_with_colon_cannot_be_sent_raw" });
-            holds("only an id with a colon is refused", id.contains(':'))?;
+            check("only an id with a colon is refused", id.contains(':'))?;
             outcome::<()>(&colon, Err(refusal)).map(drop)
         }
     }
@@ -249,8 +252,8 @@ pub(crate) fn retry_after(vector: &Vector, runner: &mut Runner) -> Verdict {
         .map(|value| ("retry-after".to_owned(), value))
         .collect();
     let now = vector.input["now"].as_u64().unwrap_or_default();
-    let cap = vector.input["cap_s"].as_u64();
-    let cap = cap.unwrap_or(pause::CAP.as_secs());
+    let max_pause = vector.input["cap_s"].as_u64();
+    let cap = max_pause.unwrap_or(pause::CAP.as_secs());
     let mut reply = Reply::new(429, &[], "");
     reply.headers = Fields(fields.clone());
     let refresh = TurnInput::Refresh {
@@ -266,16 +269,16 @@ pub(crate) fn retry_after(vector: &Vector, runner: &mut Runner) -> Verdict {
     let Some(TurnOutput::Error(refusal)) = outputs.next() else {
         return Err("want a refusal".into());
     };
-    same("advice", refusal.advice.as_str(), "retry")?;
+    check_equal("advice", refusal.advice.as_str(), "retry")?;
     let want = vector.expected["delay_s"].as_u64();
     // An error never advises an immediate retry: a pause of 0 is reported as one second.
-    same(
+    check_equal(
         "delay_s",
         refusal.retry_after,
         want.map(|delay| delay.max(1)),
     )?;
     if vector.expected["capped"] == true {
-        same("the cap", refusal.retry_after, Some(cap))?;
+        check_equal("the cap", refusal.retry_after, Some(cap))?;
     }
     if runner.is_rust() {
         let mut headers = http::HeaderMap::new();
@@ -286,7 +289,7 @@ pub(crate) fn retry_after(vector: &Vector, runner: &mut Runner) -> Verdict {
         }
         let cap = std::time::Duration::from_secs(cap);
         let read = pause::read(&headers, UnixTime::from_secs(now), cap);
-        same("read", read.map(|pause| pause.as_secs()), want)?;
+        check_equal("read", read.map(|pause| pause.as_secs()), want)?;
     }
     Ok(())
 }
@@ -302,17 +305,17 @@ pub(crate) fn www_authenticate(vector: &Vector) -> Verdict {
         }
         let grown = expected.to_string().replace(&short, &long);
         expected = serde_json::from_str(&grown).map_err(|error| error.to_string())?;
-        holds("the value has grown", grown.len() > 65536)?;
+        check("the value has grown", grown.len() > 65536)?;
     }
     let parsed = challenge::parse(headers.iter().map(String::as_str));
     let Some(challenges) = outcome(&expected, parsed)? else {
         return Ok(());
     };
-    let shown: Vec<Value> = challenges.iter().map(shown).collect();
-    same("challenges", &Value::from(shown), &expected["challenges"])
+    let shown: Vec<Value> = challenges.iter().map(challenge_to_json).collect();
+    check_equal("challenges", &Value::from(shown), &expected["challenges"])
 }
 
-fn shown(challenge: &challenge::Challenge) -> Value {
+fn challenge_to_json(challenge: &challenge::Challenge) -> Value {
     let params: serde_json::Map<_, _> = challenge
         .params
         .iter()

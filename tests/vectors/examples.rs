@@ -22,7 +22,7 @@ use oauth_crypto::PrivateKey;
 use serde_json::{Value, json};
 
 use crate::expect;
-use crate::format::{Vector, Verdict, holds, same, texts};
+use crate::format::{Vector, Verdict, check, check_equal, texts};
 
 fn text(error: Error) -> String {
     error.to_string()
@@ -141,7 +141,7 @@ pub(crate) fn example(vector: &Vector) -> Verdict {
 fn revoked(vector: &Vector, got: Result<(), Error>) -> Verdict {
     if vector.expected["error"] == "temporarily_unavailable" {
         let error = got.err().ok_or("accepted")?;
-        return same("advice", error.advice().as_str(), "retry");
+        return check_equal("advice", error.advice().as_str(), "retry");
     }
     expect::outcome(&vector.expected, got).map(drop)
 }
@@ -155,7 +155,7 @@ fn introspected(vector: &Vector, state: Result<IntrospectionResponse, Error>) ->
         IntrospectionResponse::Active(token) => Some(token),
         _ => None,
     };
-    same(
+    check_equal(
         "active",
         Some(active.is_some()),
         expected_value["active"].as_bool(),
@@ -166,10 +166,10 @@ fn introspected(vector: &Vector, state: Result<IntrospectionResponse, Error>) ->
     if let Some(names) = expected_value["scope"].as_array() {
         let scope = token.scope.clone().unwrap_or_default();
         let got: Vec<_> = scope.iter().map(Value::from).collect();
-        same("scope", &got, names)?;
+        check_equal("scope", &got, names)?;
     }
     let sub = expected_value["sub"].as_str();
-    holds("sub", sub.is_none() || sub == token.subject.as_deref())
+    check("sub", sub.is_none() || sub == token.subject.as_deref())
 }
 
 fn pushed(vector: &Vector, response_spec: &Value) -> Verdict {
@@ -192,15 +192,15 @@ fn pushed(vector: &Vector, response_spec: &Value) -> Verdict {
     if let Some(uri) = expected_value["request_uri"].as_str() {
         let query = pairs(begun.url.query().unwrap_or_default().as_bytes());
         let found = query.iter().find(|(name, _)| name == "request_uri");
-        same("request_uri", found.map(|(_, uri)| uri.as_str()), Some(uri))?;
-        return same(
+        check_equal("request_uri", found.map(|(_, uri)| uri.as_str()), Some(uri))?;
+        return check_equal(
             "expires_in",
             begun.expires_in,
             expected_value["expires_in"].as_u64(),
         );
     }
     // "deviation: 200 instead of 201; strict mode errors"
-    holds("strict mode errors", begin(Strictness::Strict).is_err())
+    check("strict mode errors", begin(Strictness::Strict).is_err())
 }
 
 /// Compares the body printed in RFC 9126 with ours for the same request.
@@ -212,7 +212,7 @@ fn pushed_body(vector: &Vector, form: &str) -> Verdict {
         .flatten()
     {
         let [name, value] = [&pair[0], &pair[1]].map(|part| part.as_str().unwrap_or_default());
-        holds(
+        check(
             name,
             printed
                 .iter()
@@ -233,7 +233,7 @@ fn pushed_body(vector: &Vector, form: &str) -> Verdict {
         names.sort_unstable();
         names
     };
-    same("parameters", names(&ours), names(&printed))
+    check_equal("parameters", names(&ours), names(&printed))
 }
 
 /// A `request_uri` is used in one URL, which belongs to one flow; a second authorization gets its own.
@@ -246,16 +246,16 @@ fn once(vector: &Vector) -> Verdict {
     let done = exchange
         .resume(&moment(), reply(&response_body))
         .map_err(text)?;
-    holds("a URL", matches!(done, Step::Done(_)))?;
+    check("a URL", matches!(done, Step::Done(_)))?;
     // The exchange is finished: it cannot create a second URL.
     let again = exchange.resume(&moment(), reply(&response_body)).map(drop);
     let code = again.map_err(|error| error.code());
-    same("the second use", code, Err("misuse.already_finished"))
+    check_equal("the second use", code, Err("misuse.already_finished"))
 }
 
 fn built(vector: &Vector) -> Verdict {
     let client = client(vector, Rules::default()).map_err(text)?;
-    let token = vector.must("token")?;
+    let token = vector.required_text("token")?;
     let hint = match vector.text("token_type_hint") {
         Some("refresh_token") => Some(TokenKind::Refresh),
         Some(_) => Some(TokenKind::Access),
@@ -269,20 +269,20 @@ fn built(vector: &Vector) -> Verdict {
     };
     let request = request.map_err(text)?;
     let expected = &vector.expected;
-    holds("method", request.method() == Method::POST)?;
+    check("method", request.method() == Method::POST)?;
     if let Some(url) = expected["url"].as_str() {
-        holds("url", request.uri() == url)?;
+        check("url", request.uri() == url)?;
     }
     let ours = pairs(request.body());
     let ours: Vec<_> = ours
         .iter()
         .map(|(name, value)| json!([name, value]))
         .collect();
-    same("params", Some(&ours), expected["params"].as_array())?;
+    check_equal("params", Some(&ours), expected["params"].as_array())?;
     for (name, value) in expected["headers"].as_object().into_iter().flatten() {
         let header = request.headers().get(name.as_str());
         let header = header.and_then(|value| value.to_str().ok());
-        same(name, header, value.as_str())?;
+        check_equal(name, header, value.as_str())?;
     }
     Ok(())
 }
@@ -290,10 +290,10 @@ fn built(vector: &Vector) -> Verdict {
 fn from_par(vector: &Vector) -> Verdict {
     let server = server(vector).map_err(text)?;
     let kind = EndpointKind::Authorization;
-    let server = server.with_endpoint(kind, vector.must("authorization_endpoint")?);
-    let id = ClientId::new(vector.must("client_id")?);
+    let server = server.with_endpoint(kind, vector.required_text("authorization_endpoint")?);
+    let id = ClientId::new(vector.required_text("client_id")?);
     let client = Client::new(server.map_err(text)?, id, ClientAuth::none()).map_err(text)?;
-    let uri = vector.must("request_uri")?;
+    let uri = vector.required_text("request_uri")?;
     let body = json!({ "request_uri": uri, "expires_in": 60 }).to_string();
     let response_body = json!({ "status": 201, "content_type": "application/json", "body": body });
     let authorization = resume_with(
@@ -306,7 +306,7 @@ fn from_par(vector: &Vector) -> Verdict {
         .iter()
         .map(|(name, value)| json!([name, value]))
         .collect();
-    same(
+    check_equal(
         "query",
         Some(&query),
         vector.expected["query_params_exact"].as_array(),
@@ -337,7 +337,7 @@ fn authorization_url(vector: &Vector) -> Verdict {
         .flatten()
     {
         let found = query.any(|(name, value)| json!([name, value]) == *pair);
-        holds("a pair", found)?;
+        check("a pair", found)?;
     }
     Ok(())
 }
@@ -364,5 +364,5 @@ fn token_reply(vector: &Vector) -> Verdict {
     let granted = granted.map(|all| serde_json::from_str::<Value>(&all.to_json()));
     let granted = granted.transpose().map_err(|error| error.to_string())?;
     let expected_value = vector.expected["ok"].get("authorization_details");
-    same("authorization_details", granted.as_ref(), expected_value)
+    check_equal("authorization_details", granted.as_ref(), expected_value)
 }

@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 use oauth_core::quirk::{Rules, Strictness};
 use serde_json::{Value, json};
 
-use crate::ask::{Runner, confidential, public, request};
 use crate::classes;
 use crate::conversation::{ClientConfig, Conversation, ServerConfig, TurnInput};
 use crate::examples;
 use crate::expect::outcome;
 use crate::fields::Reply;
-use crate::format::{Failure, Vector, Verdict, holds, same, texts};
+use crate::format::{Failure, Vector, Verdict, check, check_equal, texts};
 use crate::identity_access;
 use crate::packages;
-use crate::said::{Done, Refusal, Sent, TurnOutput};
+use crate::runner::{Runner, confidential, public, request};
+use crate::transcript::{Done, Refusal, Sent, TurnOutput};
 
 const NOW: u64 = 1_700_000_000;
 /// The subject token of vectors that are only about the response.
@@ -56,7 +56,7 @@ fn call(
         conversation = conversation.then(now, TurnInput::Reply(reply(spec)?));
     }
     let mut entries = runner.play(&conversation)?.into_iter();
-    let sent = crate::ask::sent(entries.next())?;
+    let sent = crate::runner::sent(entries.next())?;
     Ok((sent, entries.next()))
 }
 
@@ -72,12 +72,12 @@ fn reply(response_spec: &Value) -> Result<Reply, Failure> {
 /// Compares all parameters and the headers that the vector lists.
 fn compare(vector: &Vector, sent: &Sent) -> Verdict {
     let expected = &vector.expected;
-    same(
+    check_equal(
         "method",
         Some(sent.method.as_str()),
         expected["method"].as_str(),
     )?;
-    same("url", Some(sent.url.as_str()), expected["url"].as_str())?;
+    check_equal("url", Some(sent.url.as_str()), expected["url"].as_str())?;
     let mut form = sent.form()?;
     let pairs = expected["params"].as_array().into_iter().flatten();
     let pairs = pairs.filter_map(|pair| texts(pair).try_into().ok());
@@ -86,9 +86,9 @@ fn compare(vector: &Vector, sent: &Sent) -> Verdict {
         .collect();
     form.sort();
     expected_pairs.sort();
-    same("parameters", form, expected_pairs)?;
+    check_equal("parameters", form, expected_pairs)?;
     for (name, value) in expected["headers"].as_object().into_iter().flatten() {
-        same(name, sent.header(name), value.as_str())?;
+        check_equal(name, sent.header(name), value.as_str())?;
     }
     Ok(())
 }
@@ -173,14 +173,14 @@ fn exchange(vector: &Vector, runner: &mut Runner) -> Verdict {
         let is_warned = warnings
             .iter()
             .any(|code| code == "issued_token_type_missing");
-        holds(lenient.as_str().unwrap_or_default(), is_warned)?;
+        check(lenient.as_str().unwrap_or_default(), is_warned)?;
     }
     let strict = Rules {
         strictness: Strictness::Strict,
         ..Rules::default()
     };
     let verdict = play(&strict).and_then(|(sent, end)| exchanged(vector, sent, end));
-    runner.part(verdict)
+    runner.allow_unsupported(verdict)
 }
 
 fn exchanged(vector: &Vector, sent: Result<Sent, Refusal>, end: Option<TurnOutput>) -> Verdict {
@@ -200,7 +200,7 @@ fn exchanged(vector: &Vector, sent: Result<Sent, Refusal>, end: Option<TurnOutpu
     };
     let expected_value = &vector.expected["ok"];
     if let Some(name) = expected_value["token_type"].as_str() {
-        same(
+        check_equal(
             "token_type",
             tokens.text("token_type")?.as_deref(),
             Some(name),
@@ -256,7 +256,7 @@ fn requested(vector: &Vector, runner: &mut Runner) -> Verdict {
     let issuer = vector.text("audience").unwrap_or_default();
     arguments.insert("issuer".to_owned(), issuer.into());
     let operation = TurnInput::operation("request_identity_assertion", json!(arguments));
-    let endpoint = vector.must("idp_token_endpoint")?;
+    let endpoint = vector.required_text("idp_token_endpoint")?;
     let idp = server(
         "https://acme.idp.example",
         endpoint,
@@ -310,12 +310,12 @@ fn check_answer(vector: &Vector, response_spec: &Value, runner: &mut Runner) -> 
     if expected["error"] == "insufficient_user_authentication" {
         // The step-up parameters are returned beside the error.
         let refusal = end.err().ok_or("accepted")?;
-        same(
+        check_equal(
             "error",
             refusal.error.as_deref(),
             expected["error"].as_str(),
         )?;
-        return same(
+        return check_equal(
             "max_age",
             refusal.extra.get("max_age"),
             expected.get("max_age"),
@@ -323,7 +323,7 @@ fn check_answer(vector: &Vector, response_spec: &Value, runner: &mut Runner) -> 
     }
     if let Some(retry) = expected.get("retry") {
         let refusal = end.as_ref().err().ok_or("accepted")?;
-        same("retry", &json!(refusal.advice == "retry"), retry)?;
+        check_equal("retry", &json!(refusal.advice == "retry"), retry)?;
     }
     let Some(record) = outcome(expected, end)? else {
         return Ok(());
@@ -334,12 +334,12 @@ fn check_answer(vector: &Vector, response_spec: &Value, runner: &mut Runner) -> 
             continue;
         };
         match value.as_f64() {
-            Some(number) => same(name, record[name].as_f64(), Some(number))?,
-            None => same(name, listed(&record[name]), listed(value))?,
+            Some(number) => check_equal(name, record[name].as_f64(), Some(number))?,
+            None => check_equal(name, listed(&record[name]), listed(value))?,
         }
     }
     // The record has neither an access token nor a refresh token.
-    holds("no refresh token", record.get("refresh_token").is_none())
+    check("no refresh token", record.get("refresh_token").is_none())
 }
 
 /// The sorted elements of a list, or a single value.
@@ -367,11 +367,11 @@ fn bound(vector: &Vector, response_spec: &Value, audience: &str, runner: &mut Ru
 
 /// The request to the other server, if one is sent.
 fn redeemed(vector: &Vector, runner: &mut Runner) -> Verdict {
-    let issuer = vector.must("issuer")?;
+    let issuer = vector.required_text("issuer")?;
     let endpoint = format!("{}token", issuer);
     let endpoint = vector.text("token_endpoint").unwrap_or(&endpoint);
     let there = server(issuer, endpoint, &Value::Null, &Rules::default());
-    let arguments = json!({ "assertion": vector.must("assertion")? });
+    let arguments = json!({ "assertion": vector.required_text("assertion")? });
     let operation = TurnInput::operation("redeem_identity_assertion", arguments);
     let now = vector.input["now"].as_u64().ok_or("no now")?;
     let (sent, _) = call(there, party(vector), now, operation, None, runner)?;

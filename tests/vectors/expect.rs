@@ -5,8 +5,8 @@ use oauth_core::jose::Claims;
 use serde_json::Value;
 
 use crate::classes;
-use crate::format::{Failure, Verdict, holds, same};
-use crate::said::Refusal;
+use crate::format::{Failure, Verdict, check, check_equal};
+use crate::transcript::Refusal;
 
 /// The error classes an expectation allows; empty if it wants success.
 pub(crate) fn wanted_classes(expected: &Value) -> Vec<&str> {
@@ -50,10 +50,10 @@ fn details(expected: &Value, refusal: &Refusal) -> Verdict {
     let text = |name: &str| expected.get(name).map(Value::as_str);
     // `code` is null for an error that is only an HTTP status.
     if let Some(code) = text("code") {
-        same("code", refusal.error.as_deref(), code)?;
+        check_equal("code", refusal.error.as_deref(), code)?;
     }
     if let Some(description) = text("description") {
-        same(
+        check_equal(
             "description",
             refusal.error_description.as_deref(),
             description,
@@ -62,25 +62,25 @@ fn details(expected: &Value, refusal: &Refusal) -> Verdict {
     // The message names what is at fault in every language.
     for name in ["parameter", "token_type"] {
         if let Some(Some(detail)) = text(name) {
-            holds(name, refusal.message.contains(&format!(": {detail} [")))?;
+            check(name, refusal.message.contains(&format!(": {detail} [")))?;
         }
     }
     if let Some(status) = expected["status"].as_u64() {
-        same("status", refusal.status.map(u64::from), Some(status))?;
+        check_equal("status", refusal.status.map(u64::from), Some(status))?;
     }
     if let Some(want) = expected["retryable"].as_bool() {
-        same("retryable", refusal.advice == "retry", want)?;
+        check_equal("retryable", refusal.advice == "retry", want)?;
     }
     if let Some(want) = expected["code_is_standard"].as_bool() {
-        same("code_is_standard", refusal.code != "denied.other", want)?;
+        check_equal("code_is_standard", refusal.code != "denied.other", want)?;
     }
     for name in ["retry_after", "retry_after_s"] {
         if let Some(seconds) = expected[name].as_u64() {
-            same(name, refusal.retry_after, Some(seconds))?;
+            check_equal(name, refusal.retry_after, Some(seconds))?;
         }
     }
     if expected["raw_error_kept"] == true {
-        holds("the raw error is kept", refusal.extra.contains_key("error"))?;
+        check("the raw error is kept", refusal.extra.contains_key("error"))?;
     }
     for flag in [
         "description_has_no_control_chars",
@@ -89,15 +89,15 @@ fn details(expected: &Value, refusal: &Refusal) -> Verdict {
         if expected[flag] == true {
             let description = refusal.error_description.as_deref().unwrap_or_default();
             let mut texts = description.chars().chain(refusal.message.chars());
-            holds(flag, !texts.any(char::is_control))?;
+            check(flag, !texts.any(char::is_control))?;
         }
     }
     if let Some(secret) = expected["debug_and_display_do_not_contain"].as_str() {
-        holds("the error is rendered", !refusal.shown.is_empty())?;
-        holds("the secret is redacted", !refusal.shown.contains(secret))?;
+        check("the error is rendered", !refusal.shown.is_empty())?;
+        check("the secret is redacted", !refusal.shown.contains(secret))?;
     }
     for (name, want) in expected["extra"].as_object().into_iter().flatten() {
-        same(name, refusal.extra.get(name), Some(want))?;
+        check_equal(name, refusal.extra.get(name), Some(want))?;
     }
     match &refusal.native {
         Some(error) => native_details(expected, error, &refusal.shown),
@@ -110,27 +110,27 @@ fn native_details(expected: &Value, error: &Error, shown: &str) -> Verdict {
     let server = error.server_error();
     let text = |name: &str| expected.get(name).map(Value::as_str);
     if let Some(uri) = text("uri") {
-        same("uri", server.and_then(|server| server.uri()), uri)?;
+        check_equal("uri", server.and_then(|server| server.uri()), uri)?;
     }
     if let Some(scheme) = text("scheme") {
-        same("scheme", server.and_then(|server| server.scheme()), scheme)?;
+        check_equal("scheme", server.and_then(|server| server.scheme()), scheme)?;
     }
     for name in ["parameter", "token_type"] {
         if let Some(Some(detail)) = text(name) {
-            same(name, error.detail(), Some(detail))?;
+            check_equal(name, error.detail(), Some(detail))?;
         }
     }
     if let Some(want) = expected["uri_is_http_url"].as_bool() {
         let uri = server.and_then(|server| server.uri()).unwrap_or_default();
         let is_url = uri.parse::<oauth_core::url::Url>().is_ok();
-        same("uri_is_http_url", is_url, want)?;
+        check_equal("uri_is_http_url", is_url, want)?;
     }
     for flag in [
         "description_has_no_control_chars",
         "display_has_no_control_chars",
     ] {
         if expected[flag] == true {
-            holds(flag, !shown.chars().any(char::is_control))?;
+            check(flag, !shown.chars().any(char::is_control))?;
         }
     }
     Ok(())
@@ -139,13 +139,13 @@ fn native_details(expected: &Value, error: &Error, shown: &str) -> Verdict {
 /// Checks that acceptance is expected, with these claims if the vector names any.
 pub(crate) fn accepted(expected: &Value, claims: &Claims) -> Verdict {
     let expected_value = &expected["ok"];
-    holds(
+    check(
         "is accepted",
         *expected_value == true || expected_value.is_object(),
     )?;
     for (name, value) in expected_value.as_object().into_iter().flatten() {
         let claim = claims.get(name).map(ToString::to_string);
-        same(name, claim, Some(value.to_string()))?;
+        check_equal(name, claim, Some(value.to_string()))?;
     }
     Ok(())
 }

@@ -15,15 +15,15 @@ use oauth_core::token::MAX_LIFETIME;
 use oauth_core::{Exchange as _, Input, Tokens};
 use serde_json::{Value, json};
 
-use crate::ask::{
-    Outcome, Runner, as_example, confidential, public, request, stored_tokens, tokens,
-};
 use crate::conversation::{Conversation, TokenInput, TurnInput};
 use crate::expect::outcome;
 use crate::fields::{Fields, Reply};
-use crate::format::{Failure, Vector, Verdict, holds, same};
-use crate::said::{Done, TokensOutput, TurnOutput};
+use crate::format::{Failure, Vector, Verdict, check, check_equal};
+use crate::runner::{
+    Outcome, Runner, as_example, confidential, public, request, stored_tokens, tokens,
+};
 use crate::token::{client, moment, reply};
+use crate::transcript::{Done, TokensOutput, TurnOutput};
 
 const KEPT: &str = "a conversation has no keeper: each package's own tests cover it";
 
@@ -63,15 +63,15 @@ fn response(vector: &Vector, runner: &mut Runner) -> Verdict {
         "authorization_until",
     ];
     for (name, want) in expected["ok"].as_object().into_iter().flatten() {
-        holds(name, allowed_members.contains(&name.as_str()))?;
+        check(name, allowed_members.contains(&name.as_str()))?;
         let want = match want.as_str() {
             Some("saturated") => json!(tokens.number("received_at")? + MAX_LIFETIME),
             _ => want.clone(),
         };
-        same(name, tokens.get_or_null(name)?, want)?;
+        check_equal(name, tokens.get_or_null(name)?, want)?;
     }
     if let (Some(warning), Some(warnings)) = (expected["warning"].as_str(), tokens.warnings()) {
-        same("warnings", warnings, vec![warning.to_owned()])?;
+        check_equal("warnings", warnings, vec![warning.to_owned()])?;
     }
     if let Some(strict) = expected.get("strict") {
         let rules = Rules {
@@ -79,7 +79,7 @@ fn response(vector: &Vector, runner: &mut Runner) -> Verdict {
             ..Rules::default()
         };
         let verdict = play_refresh(vector, runner, &rules).and_then(|read| outcome(strict, read));
-        runner.part(verdict.map(drop))?;
+        runner.allow_unsupported(verdict.map(drop))?;
     }
     Ok(())
 }
@@ -100,7 +100,7 @@ fn play_refresh(vector: &Vector, runner: &mut Runner, rules: &Rules) -> Outcome<
             )
         }
         None if runner.lang == crate::lang::Lang::Browser => {
-            (public(CLIENT), crate::ask::code("c"))
+            (public(CLIENT), crate::runner::code("c"))
         }
         None => {
             let client = confidential(CLIENT, "gX1fBat3bV");
@@ -148,7 +148,7 @@ fn introspection(vector: &Vector, runner: &mut Runner) -> Verdict {
             "authorization_until" => ["authorization", "expires_at"].join("_"),
             other => other.to_owned(),
         };
-        same(name, record[&member].clone(), want.clone())?;
+        check_equal(name, record[&member].clone(), want.clone())?;
     }
     Ok(())
 }
@@ -161,7 +161,7 @@ fn metadata(vector: &Vector, runner: &mut Runner) -> Verdict {
     {
         server_metadata.extend(more.clone());
     }
-    let conversation = Conversation::new(Some(server), Some(crate::ask::public("s6BhdRkqt3")))
+    let conversation = Conversation::new(Some(server), Some(crate::runner::public("s6BhdRkqt3")))
         .then(0, TurnInput::Server);
     let output = runner.play(&conversation)?.pop();
     let Some(TurnOutput::Server(server)) = output else {
@@ -177,7 +177,7 @@ fn metadata(vector: &Vector, runner: &mut Runner) -> Verdict {
             .unwrap_or_default()
     };
     let want: Vec<Value> = [names("types"), names("unknown")].concat();
-    same("types", listed.cloned(), Some(Value::from(want)))
+    check_equal("types", listed.cloned(), Some(Value::from(want)))
 }
 
 fn types(vector: &Vector) -> Verdict {
@@ -198,7 +198,7 @@ fn types(vector: &Vector) -> Verdict {
     let server = server.map_err(|error| error.to_string())?;
     let known_types = server.refresh_token_expiration_types();
     let known_types: Vec<_> = known_types.iter().map(|known| known.as_str()).collect();
-    same(
+    check_equal(
         "types",
         json!(known_types),
         vector.expected["types"].clone(),
@@ -249,7 +249,7 @@ impl Fleet {
         let first = fleet.workers.first_mut().ok_or("no worker")?;
         let replaced = first.keeper.replace(&moment(now), tokens);
         replaced.map_err(|error| error.to_string())?;
-        holds("it is to be stored", first.keeper.save_again())?;
+        check("it is to be stored", first.keeper.save_again())?;
         fleet.renew(0, now, &[])?.ok();
         for index in 0..size {
             let entry = fleet.entry.clone().ok_or("nothing is stored")?;
@@ -257,7 +257,7 @@ impl Fleet {
             let worker = &mut fleet.workers[index];
             let learnt = worker.keeper.learn(&at, entry);
             learnt.map_err(|error| error.to_string())?;
-            worker.look(now);
+            worker.schedule_upkeep(now);
         }
         Ok(fleet)
     }
@@ -324,13 +324,13 @@ impl Fleet {
                 }
                 _ => None,
             };
-            self.workers[index].look(now);
+            self.workers[index].schedule_upkeep(now);
         }
     }
 }
 
 impl Worker {
-    fn look(&mut self, now: u64) {
+    fn schedule_upkeep(&mut self, now: u64) {
         let wait = self.keeper.upkeep_after(UnixTime::from_secs(now));
         self.wakes = wait.map(|wait| now + wait.as_secs());
     }
@@ -391,7 +391,7 @@ fn kept_alive(vector: &Vector) -> Verdict {
     let end = vector.input["refresh_token_use_by"]
         .as_u64()
         .ok_or("no end")?;
-    same("keep_alive", &vector.input["keep_alive"], &json!(true))?;
+    check_equal("keep_alive", &vector.input["keep_alive"], &json!(true))?;
     let body = json!({
         "access_token": "a1", "token_type": "Bearer", "expires_in": 3600, "refresh_token": "r1",
         "refresh_token_timeout": 604_800,
@@ -399,7 +399,7 @@ fn kept_alive(vector: &Vector) -> Verdict {
     let replies = [json!({ "body": body.to_string() })];
     let mut fleet = Fleet::of(12, &policy(true), &tokens, now)?;
     fleet.idle_until(end, &replies)?;
-    same(
+    check_equal(
         "requests",
         Some(fleet.requests),
         vector.expected["fleet_requests"].as_u64(),
@@ -407,14 +407,14 @@ fn kept_alive(vector: &Vector) -> Verdict {
     let latest = vector.expected["refresh_not_later_than"]
         .as_u64()
         .ok_or("no latest")?;
-    holds(
+    check(
         "it is in time",
         now < fleet.sent_at && fleet.sent_at <= latest,
     )?;
     // Without that policy nothing is sent.
     let mut fleet = Fleet::of(12, &policy(false), &tokens, now)?;
     fleet.idle_until(end + DAY, &replies)?;
-    same("requests without it", fleet.requests, 0)
+    check_equal("requests without it", fleet.requests, 0)
 }
 
 fn reports_authorization_end(vector: &Vector) -> Verdict {
@@ -427,13 +427,13 @@ fn reports_authorization_end(vector: &Vector) -> Verdict {
     let mut fleet = Fleet::of(1, &policy, &tokens, now)?;
     let end = vector.expected["at"].as_u64().ok_or("no end")?;
     fleet.idle_until(end + DAY, &[])?;
-    same(
+    check_equal(
         "event",
         &vector.expected["event"],
         &json!("authorization_ends"),
     )?;
-    same("told, once", fleet.ends, vec![end])?;
-    same(
+    check_equal("told, once", fleet.ends, vec![end])?;
+    check_equal(
         "refreshes",
         Some(fleet.requests),
         vector.expected["refreshes"].as_u64(),
@@ -458,14 +458,14 @@ fn refused(vector: &Vector) -> Verdict {
             other => return Err(format!("want no token, got {other:?}").into()),
         };
         let advice = error.map(|error| error.advice().as_str());
-        same("advice", advice, Some(Advice::Reauthorize.as_str()))?;
+        check_equal("advice", advice, Some(Advice::Reauthorize.as_str()))?;
     }
-    same(
+    check_equal(
         "result",
         &vector.expected["result"],
         &json!("login_required"),
     )?;
-    holds(
+    check(
         "it has ended",
         fleet.workers[0].keeper.status() == GrantStatus::Ended,
     )?;
@@ -474,12 +474,12 @@ fn refused(vector: &Vector) -> Verdict {
         let record = fleet.entry.ok_or("nothing is stored")?;
         let summary = oauth_core::flow::keeper::GrantSummary::read(&record.record);
         let summary = summary.map_err(|error| error.to_string())?;
-        holds(
+        check(
             "nothing is due",
             summary.ended.is_some() && summary.due.is_none(),
         )?;
     }
-    same(
+    check_equal(
         "requests",
         Some(fleet.requests),
         vector.expected["requests"].as_u64(),

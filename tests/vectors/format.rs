@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::ask::Runner;
+use crate::runner::Runner;
 use crate::script::{self, Script};
 
 /// The result of a vector.
@@ -86,17 +86,17 @@ fn json_files(dir: &Path) -> Result<Vec<PathBuf>, String> {
 
 fn read_file(file: &Path, questions: &mut Questions) -> Result<(), String> {
     let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
-    let whole: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
-    let has = |name: &str| whole.get(name).is_some();
+    let document: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    let has = |name: &str| document.get(name).is_some();
     if !has("vectors") && !has("conversations") {
         return Err("neither vectors nor conversations".to_owned());
     }
     if has("conversations") {
         let stem = file.file_stem().unwrap_or_default().to_string_lossy();
-        questions.scripts.extend(script::read(&stem, &whole)?);
+        questions.scripts.extend(script::read(&stem, &document)?);
     }
     if has("vectors") {
-        let list = whole["vectors"].as_array();
+        let list = document["vectors"].as_array();
         for item in list.ok_or("vectors is not a list")? {
             questions.vectors.push(Vector::read(item)?);
         }
@@ -124,14 +124,14 @@ impl Vector {
     }
 
     /// The string with this name, which the input must have.
-    pub(crate) fn must(&self, name: &str) -> Result<&str, String> {
+    pub(crate) fn required_text(&self, name: &str) -> Result<&str, String> {
         self.text(name)
             .ok_or_else(|| format!("the input has no string {name}"))
     }
 }
 
 /// Compares two values.
-pub(crate) fn same<T: PartialEq + std::fmt::Debug>(what: &str, got: T, want: T) -> Verdict {
+pub(crate) fn check_equal<T: PartialEq + std::fmt::Debug>(what: &str, got: T, want: T) -> Verdict {
     if got == want {
         Ok(())
     } else {
@@ -140,7 +140,7 @@ pub(crate) fn same<T: PartialEq + std::fmt::Debug>(what: &str, got: T, want: T) 
 }
 
 /// A failure that names `what`, unless `is_true`.
-pub(crate) fn holds(what: &str, is_true: bool) -> Verdict {
+pub(crate) fn check(what: &str, is_true: bool) -> Verdict {
     if is_true { Ok(()) } else { Err(what.into()) }
 }
 

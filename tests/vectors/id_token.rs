@@ -13,7 +13,7 @@ use oauth_core::{Client, Exchange, Input, Moment, Secret, Step, Tokens};
 use serde_json::Value;
 
 use crate::expect::accepted;
-use crate::format::{Vector, Verdict, holds, same};
+use crate::format::{Vector, Verdict, check, check_equal};
 use crate::jwe::encryption_agreed;
 use crate::jws::{Verified, algs, client, key_set, refused, run, run_from};
 use crate::login;
@@ -26,7 +26,7 @@ pub(crate) fn id_token(vector: &Vector) -> Verdict {
     let expect = &input["expect"];
     if expect["flow_state"] == "consumed" {
         // `redeem` takes the flow by value: a second redemption does not compile.
-        return holds(
+        return check(
             "is used up",
             vector.expected["error"] == "flow_already_completed",
         );
@@ -47,7 +47,7 @@ pub(crate) fn id_token(vector: &Vector) -> Verdict {
     match result {
         Ok(id_token) => {
             accepted(&vector.expected, id_token.claims())?;
-            holds(
+            check(
                 "is somebody",
                 !id_token.subject().is_empty() && !id_token.issuer().is_empty(),
             )
@@ -120,8 +120,8 @@ pub(crate) fn userinfo(vector: &Vector) -> Verdict {
             .headers()
             .get("authorization")
             .and_then(|value| value.to_str().ok());
-        same("header", header, Some("Bearer t0ken"))?;
-        return holds(
+        check_equal("header", header, Some("Bearer t0ken"))?;
+        return check(
             "GET without a query",
             request.method() == "GET" && request.uri().query().is_none(),
         );
@@ -136,7 +136,7 @@ pub(crate) fn userinfo(vector: &Vector) -> Verdict {
             };
             // A string is not a boolean.
             let verified = claims.get("email_verified").and_then(Value::as_bool);
-            same("email_verified", verified, expected_value.as_bool())
+            check_equal("email_verified", verified, expected_value.as_bool())
         }
         Err(error) => refused(&error, vector),
     }

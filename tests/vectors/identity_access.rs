@@ -18,7 +18,7 @@ use oauth_crypto::DpopKey;
 use serde_json::{Value, json};
 
 use crate::expect::outcome;
-use crate::format::{Failure, Vector, Verdict, holds, same, texts};
+use crate::format::{Failure, Vector, Verdict, check, check_equal, texts};
 use crate::packages::signed;
 
 const NOW: u64 = 1_700_000_000;
@@ -75,7 +75,7 @@ pub(crate) fn metadata(vector: &Vector, metadata: &Value) -> Verdict {
     } else {
         "unknown"
     };
-    same(
+    check_equal(
         "id_jag",
         Some(advertised),
         vector.expected["id_jag"].as_str(),
@@ -169,7 +169,7 @@ pub(crate) fn order(vector: &Vector) -> Verdict {
             client(IDP, "client1")?.identity_access(&login, &resource_client, Scope::none());
         let stored_assertion = jwt(Some("oauth-id-jag+jwt"), expires("id_jag_expires"), THERE)?;
         access.keep(IdentityAssertion::parse(stored_assertion).map_err(text)?);
-        same(
+        check_equal(
             "steps",
             steps(access.tokens(), None)?,
             texts(expected).iter().map(String::as_str).collect(),
@@ -191,8 +191,8 @@ pub(crate) fn replayed(vector: &Vector) -> Verdict {
     let taken = steps(access.tokens(), Some(refusal))?;
     let then = texts(&vector.expected["then"]);
     let (first, after) = taken.split_first().ok_or("nothing was asked")?;
-    same("first", *first, "redeem")?;
-    same(
+    check_equal("first", *first, "redeem")?;
+    check_equal(
         "then",
         after.to_vec(),
         then.iter().map(String::as_str).collect(),
@@ -206,10 +206,10 @@ pub(crate) fn client_metadata(vector: &Vector) -> Verdict {
         serde_json::from_str(written.expose()).map_err(|error| error.to_string())?;
     let expected = &vector.expected;
     let name = "authorization_grant_profiles_supported";
-    same(name, &written[name], &expected[name])?;
+    check_equal(name, &written[name], &expected[name])?;
     let grants = texts(&written["grant_types"]);
     for grant in texts(&expected["grant_types_include"]) {
-        holds(&grant, grants.contains(&grant))?;
+        check(&grant, grants.contains(&grant))?;
     }
     Ok(())
 }
@@ -227,7 +227,7 @@ pub(crate) fn bound(vector: &Vector, response_spec: &Value, audience: &str) -> V
         .map_err(|error| error.to_string())?;
     let got = exchange.resume(&moment(), json_reply(200, &body)?);
     let done = outcome(&vector.expected, got)?;
-    holds("done", matches!(done, Some(Step::Done(_))))
+    check("done", matches!(done, Some(Step::Done(_))))
 }
 
 /// For an API that names its authorization server, the assertion's audience is that server, never the API.
@@ -237,7 +237,7 @@ pub(crate) fn requests_resource(vector: &Vector) -> Verdict {
     let issuer = metadata["authorization_servers"][0]
         .as_str()
         .ok_or("no server")?;
-    let scope = Scope::parse(vector.must("scope")?).map_err(text)?;
+    let scope = Scope::parse(vector.required_text("scope")?).map_err(text)?;
     let login = login(&jwt(None, NOW + 300, "client1")?, None)?;
     let resource_client = client(issuer, "f53f191f9311af35")?;
     let token_request = TokenRequest::from(scope).resource(resource).map_err(text)?;
@@ -245,7 +245,7 @@ pub(crate) fn requests_resource(vector: &Vector) -> Verdict {
     let form = first(access.tokens())?;
     for (name, expected_value) in vector.expected.as_object().into_iter().flatten() {
         let found = form.iter().find(|(key, _)| key == name);
-        same(
+        check_equal(
             name,
             found.map(|(_, value)| value.as_str()),
             expected_value.as_str(),
@@ -256,7 +256,7 @@ pub(crate) fn requests_resource(vector: &Vector) -> Verdict {
 
 /// The request to the other server by a client that is known only by its metadata document.
 pub(crate) fn redeemed_by_document(vector: &Vector) -> Verdict {
-    let id = ClientId::new(vector.must("client_id_metadata_document")?);
+    let id = ClientId::new(vector.required_text("client_id_metadata_document")?);
     let server = client(THERE, "x")?.server().clone();
     let resource_client = Client::new(server, id, ClientAuth::none()).map_err(text)?;
     let assertion = jwt(Some("oauth-id-jag+jwt"), NOW + 300, THERE)?;
@@ -268,7 +268,7 @@ pub(crate) fn redeemed_by_document(vector: &Vector) -> Verdict {
         .flatten()
     {
         let [name, value] = texts(pair).try_into().map_err(|_| "no pair")?;
-        holds(&name, form.contains(&(name.clone(), value)))?;
+        check(&name, form.contains(&(name.clone(), value)))?;
     }
     Ok(())
 }

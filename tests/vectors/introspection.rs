@@ -6,7 +6,7 @@ use oauth_core::server::EndpointKind;
 use oauth_core::{Exchange, Input, Moment, Step};
 use serde_json::Value;
 
-use crate::format::{Vector, Verdict, holds, same};
+use crate::format::{Vector, Verdict, check, check_equal};
 use crate::id_token::userinfo_response;
 use crate::jws::{algs, client_with, key_set, refused, run_from};
 
@@ -42,7 +42,7 @@ pub(crate) fn signed(vector: &Vector) -> Verdict {
     match run_from(&mut exchange, Input::Reply(reply), now, &[keys]).result {
         Ok(state) => {
             let active = matches!(state, IntrospectionResponse::Active(_));
-            same(
+            check_equal(
                 "active",
                 Some(active),
                 vector.expected["ok"]["active"].as_bool(),
@@ -53,7 +53,7 @@ pub(crate) fn signed(vector: &Vector) -> Verdict {
 }
 
 fn request_is(sent: &http::Request<bytes::Bytes>, expected: &Value) -> Verdict {
-    same(
+    check_equal(
         "method",
         Some(sent.method().as_str()),
         expected["method"].as_str(),
@@ -64,11 +64,11 @@ fn request_is(sent: &http::Request<bytes::Bytes>, expected: &Value) -> Verdict {
             .headers()
             .get(name)
             .and_then(|value| value.to_str().ok());
-        same(name, header, expected.as_str())?;
+        check_equal(name, header, expected.as_str())?;
     }
     let form: Vec<(String, String)> =
         serde_urlencoded::from_bytes(sent.body()).map_err(|error| error.to_string())?;
     let expected_value: Vec<(String, String)> =
         serde_json::from_value(expected["params"].clone()).map_err(|error| error.to_string())?;
-    holds("sends these parameters", form == expected_value)
+    check("sends these parameters", form == expected_value)
 }

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use crate::conversation::{Conversation, Turn};
-use crate::said::{Done, Refusal, Sent, ServerOutput, TokensOutput, TurnOutput, VerdictOutput};
 use crate::script::{DoneWant, ErrorWant, ExpectedOutput, ServerWant, TokensWant};
+use crate::transcript::{
+    Done, Refusal, Sent, ServerOutput, TokensOutput, TurnOutput, VerdictOutput,
+};
 
 /// `Err` describes the difference.
 type Judgement = Result<(), String>;
@@ -24,11 +26,11 @@ pub(crate) fn compare(
                 tokens(want, produced, turn, conversation)
             }
             (Some(DoneWant::Record(want)), Done::Record(produced)) => {
-                same("record", produced, want)
+                check_equal("record", produced, want)
             }
             (Some(DoneWant::Server(want)), Done::Server(found)) => server(want, found),
             (Some(DoneWant::Nothing), Done::Nothing) => Ok(()),
-            _ => unwanted(want, actual),
+            _ => unexpected(want, actual),
         },
         TurnOutput::Error(refusal) => match &want.error {
             Some(want) => error(want, refusal),
@@ -43,23 +45,23 @@ pub(crate) fn compare(
         }
         TurnOutput::Server(found) => match &want.server {
             Some(want) => server(want, found),
-            None => unwanted(want, actual),
+            None => unexpected(want, actual),
         },
         TurnOutput::Attached(header) if want.attached.is_some() => {
-            same("the header", &Some(header), &want.attached.as_ref())
+            check_equal("the header", &Some(header), &want.attached.as_ref())
         }
         TurnOutput::Verdict(actual_verdict) if want.verdict.is_some() => {
             verdict(want, actual_verdict)
         }
         TurnOutput::Sleep(pause) if want.sleep.is_some() => {
-            same("sleep", &Some(*pause), &want.sleep)
+            check_equal("sleep", &Some(*pause), &want.sleep)
         }
         TurnOutput::Open if want.open => Ok(()),
-        other => unwanted(want, other),
+        other => unexpected(want, other),
     }
 }
 
-fn unwanted(want: &ExpectedOutput, actual: &TurnOutput) -> Judgement {
+fn unexpected(want: &ExpectedOutput, actual: &TurnOutput) -> Judgement {
     Err(format!("got {actual:?}, want {}", describe_expected(want)))
 }
 
@@ -75,7 +77,7 @@ fn describe_expected(want: &ExpectedOutput) -> String {
     }
 }
 
-fn same<T: PartialEq + std::fmt::Debug>(what: &str, got: &T, want: &T) -> Judgement {
+fn check_equal<T: PartialEq + std::fmt::Debug>(what: &str, got: &T, want: &T) -> Judgement {
     if got == want {
         Ok(())
     } else {
@@ -97,24 +99,24 @@ fn pairs(text: &str) -> Result<BTreeMap<String, String>, String> {
 
 fn request(want: &ExpectedOutput, sent: &Sent) -> Judgement {
     let line = format!("{} {}", sent.method, sent.url);
-    same("request", &Some(&line), &want.send.as_ref())?;
+    check_equal("request", &Some(&line), &want.send.as_ref())?;
     let mut headers: BTreeMap<_, _> = sent.headers.iter().cloned().collect();
-    same(
+    check_equal(
         "headers without repetition",
         &headers.len(),
         &sent.headers.len(),
     )?;
     let accept = headers.remove("accept");
-    same("accept", &accept.as_deref(), &Some("application/json"))?;
+    check_equal("accept", &accept.as_deref(), &Some("application/json"))?;
     let authorization = headers.remove("authorization");
-    same("authorization", &authorization, &want.authorization)?;
+    check_equal("authorization", &authorization, &want.authorization)?;
     let media = headers.remove("content-type");
     let form_type = (sent.method == "POST").then_some("application/x-www-form-urlencoded");
-    same("content-type", &media.as_deref(), &form_type)?;
-    same("headers", &headers, &want.headers)?;
+    check_equal("content-type", &media.as_deref(), &form_type)?;
+    check_equal("headers", &headers, &want.headers)?;
     match &want.form {
-        Some(form) => same("form", &pairs(&sent.body)?, form),
-        None => same("body", &sent.body.as_str(), &""),
+        Some(form) => check_equal("form", &pairs(&sent.body)?, form),
+        None => check_equal("body", &sent.body.as_str(), &""),
     }
 }
 
@@ -147,31 +149,31 @@ fn tokens(
         ("client_id", client.map(|client| client.id.clone()).into()),
     ];
     for (name, want) in members {
-        same(name, &actual.get(name)?, &want)?;
+        check_equal(name, &actual.get(name)?, &want)?;
     }
     if let Some(named) = actual.0.get("token_type") {
-        same("token_type", named, &Value::from("Bearer"))?;
+        check_equal("token_type", named, &Value::from("Bearer"))?;
     }
     if let Some(end) = actual.0.get("expires_at") {
         let want = want.expires_in.map(|seconds| turn.now + seconds);
-        same("expires_at", end, &want.into())?;
+        check_equal("expires_at", end, &want.into())?;
     }
     match actual.warnings() {
-        Some(warnings) => same("warnings", &warnings, &want.warnings),
+        Some(warnings) => check_equal("warnings", &warnings, &want.warnings),
         None => Ok(()),
     }
 }
 
 fn server(want: &ServerWant, actual: &ServerOutput) -> Judgement {
-    same("issuer", &actual.issuer, &want.issuer)?;
-    same("api_origins", &actual.api_origins, &want.api_origins)?;
+    check_equal("issuer", &actual.issuer, &want.issuer)?;
+    check_equal("api_origins", &actual.api_origins, &want.api_origins)?;
     members(&want.metadata, &actual.metadata)
 }
 
 /// Compares the expected members; null means that a member must be absent.
 fn members(want: &Map<String, Value>, actual: &Map<String, Value>) -> Judgement {
     for (name, want) in want {
-        same(name, actual.get(name).unwrap_or(&Value::Null), want)?;
+        check_equal(name, actual.get(name).unwrap_or(&Value::Null), want)?;
     }
     Ok(())
 }
@@ -183,13 +185,13 @@ fn error(want: &ErrorWant, actual: &Refusal) -> Judgement {
         actual.advice.as_str(),
     );
     let code = (want.code.as_str(), want.kind.as_str(), want.advice.as_str());
-    same("error", &got, &code)?;
-    same("retry_after", &actual.retry_after, &want.retry_after)?;
-    same("endpoint", &actual.endpoint, &want.endpoint)?;
-    same("status", &actual.status, &want.status)?;
-    same("error", &actual.error, &want.error)?;
-    same("description", &actual.error_description, &want.description)?;
-    same("extra", &actual.extra, &want.extra)?;
+    check_equal("error", &got, &code)?;
+    check_equal("retry_after", &actual.retry_after, &want.retry_after)?;
+    check_equal("endpoint", &actual.endpoint, &want.endpoint)?;
+    check_equal("status", &actual.status, &want.status)?;
+    check_equal("error", &actual.error, &want.error)?;
+    check_equal("description", &actual.error_description, &want.description)?;
+    check_equal("extra", &actual.extra, &want.extra)?;
     let is_coded = actual.message.ends_with(&format!("[{}]", want.code));
     if !is_coded {
         return Err(format!(
@@ -213,8 +215,8 @@ fn authorized(
     conversation: &Conversation,
 ) -> Judgement {
     let (place, query) = url.split_once('?').ok_or("no query")?;
-    same("url", &Some(place), &want.url.as_deref())?;
-    same("query", &pairs(query)?, &want.query)?;
+    check_equal("url", &Some(place), &want.url.as_deref())?;
+    check_equal("query", &pairs(query)?, &want.query)?;
     let flow: Map<String, Value> =
         serde_json::from_str(flow).map_err(|error| format!("the flow: {error}"))?;
     let client = conversation.client.as_ref();
@@ -231,9 +233,9 @@ fn authorized(
 
 fn verdict(want: &ExpectedOutput, actual: &VerdictOutput) -> Judgement {
     let want = want.verdict.as_deref();
-    same("renews", &actual.renews, &(want == Some("renew")))?;
+    check_equal("renews", &actual.renews, &(want == Some("renew")))?;
     match &actual.name {
-        Some(name) => same("verdict", &Some(name.as_str()), &want),
+        Some(name) => check_equal("verdict", &Some(name.as_str()), &want),
         None => Ok(()),
     }
 }

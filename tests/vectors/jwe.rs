@@ -6,7 +6,7 @@ use oauth_crypto::DecryptionKey;
 use serde_json::Value;
 
 use crate::expect::accepted;
-use crate::format::{Vector, Verdict, holds};
+use crate::format::{Vector, Verdict, check};
 use crate::id_token::{checks, registered};
 use crate::jws::{Verified, key_set, keys, refused, run};
 
@@ -21,13 +21,13 @@ pub(crate) fn id_token(vector: &Vector) -> Verdict {
         Some(encryption) => client.with_id_token_encryption(encryption),
         None => client,
     };
-    let token = vector.must("token")?;
+    let token = vector.required_text("token")?;
     let exchange = client.verify_id_token(Secret::from(token), checks(expect));
     let Verified { result, .. } = run(exchange, now, &[key_set(&expect["jwks"])]);
     match result {
         Ok(id_token) => {
             accepted(&vector.expected, id_token.claims())?;
-            holds(
+            check(
                 "is the signed token of somebody",
                 !id_token.subject().is_empty() && id_token.text().expose().split('.').count() == 3,
             )

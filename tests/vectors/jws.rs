@@ -14,8 +14,8 @@ use oauth_crypto::PrivateKey;
 use serde_json::{Value, json};
 
 use crate::expect::wanted_classes;
-use crate::format::{Vector, Verdict, holds, same};
-use crate::said::Refusal;
+use crate::format::{Vector, Verdict, check, check_equal};
+use crate::transcript::Refusal;
 
 /// The file with the public keys of the vectors' server, called `as_jwks` in vectors.
 const KEYS: &str = include_str!("vectors.json");
@@ -129,8 +129,10 @@ pub(crate) fn refused(error: &Error, vector: &Vector) -> Verdict {
 pub(crate) fn signature(vector: &Vector) -> Verdict {
     let input = &vector.input;
     let token = match input["repeat_to_bytes"].as_u64() {
-        Some(bytes) => vector.must("compact")?.repeat(bytes as usize)[..bytes as usize].to_owned(),
-        None => vector.must("compact")?.to_owned(),
+        Some(bytes) => {
+            vector.required_text("compact")?.repeat(bytes as usize)[..bytes as usize].to_owned()
+        }
+        None => vector.required_text("compact")?.to_owned(),
     };
     if input["jwk"]["kty"] == "oct" {
         return symmetric(vector, &token);
@@ -159,14 +161,14 @@ pub(crate) fn signature(vector: &Vector) -> Verdict {
     match result {
         Err(error) => {
             if vector.expected.get("jwks_refetch").is_some() {
-                same("fetches", fetches, 1)?;
+                check_equal("fetches", fetches, 1)?;
             }
             refused(&error, vector)
         }
         Ok(payload) => {
-            holds("is valid", vector.expected["valid"] == true)?;
+            check("is valid", vector.expected["valid"] == true)?;
             if let Some(expected_value) = vector.expected["jwks_fetches"].as_u64() {
-                same("fetches", fetches as u64, expected_value)?;
+                check_equal("fetches", fetches as u64, expected_value)?;
             }
             payload_is(&payload, &vector.expected)
         }
@@ -190,7 +192,7 @@ fn symmetric(vector: &Vector, token: &str) -> Verdict {
         signing_input: Bytes::copy_from_slice(input.as_bytes()),
         signature: decode(signature)?.into(),
     });
-    same("valid", Some(is_valid), vector.expected["valid"].as_bool())?;
+    check_equal("valid", Some(is_valid), vector.expected["valid"].as_bool())?;
     payload_is(
         &decode(input.split('.').nth(1).unwrap_or_default())?,
         &vector.expected,
@@ -200,14 +202,14 @@ fn symmetric(vector: &Vector, token: &str) -> Verdict {
 fn payload_is(payload: &[u8], expected: &Value) -> Verdict {
     let text = String::from_utf8_lossy(payload);
     if let Some(expected_value) = expected["payload_utf8"].as_str() {
-        return same("payload", text.as_ref(), expected_value);
+        return check_equal("payload", text.as_ref(), expected_value);
     }
     match expected.get("claims") {
         Some(expected_value) => {
             let claims: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
             let members = expected_value.as_object().into_iter().flatten();
             for (name, value) in members {
-                same(name, &claims[name], value)?;
+                check_equal(name, &claims[name], value)?;
             }
             Ok(())
         }
@@ -216,9 +218,9 @@ fn payload_is(payload: &[u8], expected: &Value) -> Verdict {
 }
 
 pub(crate) fn hash_claim(vector: &Vector) -> Verdict {
-    let (name, value) = (vector.must("alg")?, vector.must("value")?);
+    let (name, value) = (vector.required_text("alg")?, vector.required_text("value")?);
     let Some(alg) = Alg::from_name(name) else {
-        return same(
+        return check_equal(
             "class",
             vector.expected["error"].as_str(),
             Some("unsupported_alg"),
@@ -226,7 +228,7 @@ pub(crate) fn hash_claim(vector: &Vector) -> Verdict {
     };
     if !value.is_ascii() {
         // Such a token is refused when it is issued.
-        return same(
+        return check_equal(
             "class",
             vector.expected["error"].as_str(),
             Some("token_not_ascii"),
@@ -244,12 +246,12 @@ pub(crate) fn hash_claim(vector: &Vector) -> Verdict {
     if let Some(claimed) = named(&vector.input) {
         // The claim of a token, which fits or does not.
         let fits = oauth_crypto::verify(&job(&claimed));
-        return same("fits", fits, vector.expected["ok"] == true);
+        return check_equal("fits", fits, vector.expected["ok"] == true);
     }
     let half = named(&vector.expected).ok_or("no hash is wanted")?;
     let half = half.as_str();
-    holds("the hash is accepted", oauth_crypto::verify(&job(half)))?;
-    holds(
+    check("the hash is accepted", oauth_crypto::verify(&job(half)))?;
+    check(
         "a different hash is refused",
         !oauth_crypto::verify(&job(&half.replace(half.get(..1).unwrap_or("x"), "_"))),
     )
@@ -264,7 +266,7 @@ pub(crate) fn key(vector: &Vector) -> Verdict {
                     .get("usable_kids")
                     .or(vector.expected.get("ok"));
                 let ids: Vec<_> = keys.ids().map(Value::from).collect();
-                same("keys", Some(&Value::from(ids)), expected_value)
+                check_equal("keys", Some(&Value::from(ids)), expected_value)
             }
             Err(error) => refused(&error, vector),
         };
@@ -273,7 +275,7 @@ pub(crate) fn key(vector: &Vector) -> Verdict {
     if jwk["kty"] == "oct" {
         let expected_value = vector.expected["sha256"].as_str();
         return match symmetric_thumbprint(&Secret::new(jwk.to_string())) {
-            Ok(thumbprint) => same(
+            Ok(thumbprint) => check_equal(
                 "thumbprint",
                 Some(thumbprint.expose().as_str()),
                 expected_value,
@@ -284,13 +286,13 @@ pub(crate) fn key(vector: &Vector) -> Verdict {
     match public(jwk) {
         Ok(key) => {
             let thumbprint = key.thumbprint();
-            same(
+            check_equal(
                 "thumbprint",
                 Some(thumbprint.as_str()),
                 vector.expected["sha256"].as_str(),
             )?;
             match vector.expected["thumbprint_uri"].as_str() {
-                Some(uri) => same("URI", key.thumbprint_uri().as_str(), uri),
+                Some(uri) => check_equal("URI", key.thumbprint_uri().as_str(), uri),
                 None => Ok(()),
             }
         }

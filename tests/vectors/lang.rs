@@ -72,7 +72,7 @@ impl Lang {
     }
 
     /// Which part of a vector's expectation this language does not expose, if any.
-    pub(crate) fn untold(self, expected: &Value) -> Option<&'static str> {
+    pub(crate) fn unexposed_expectation(self, expected: &Value) -> Option<&'static str> {
         let has = |names: &[&str]| {
             let members = expected.as_object().into_iter();
             members

@@ -11,7 +11,7 @@ use oauth_reqwest::blocking::Listener;
 use oauth_reqwest::browser;
 use serde_json::{Value, json};
 
-use crate::format::{Vector, Verdict, holds, same};
+use crate::format::{Vector, Verdict, check, check_equal};
 
 /// The `state` of every flow here.
 const STATE: &str = "xyz";
@@ -24,7 +24,7 @@ struct WaitingListener {
 }
 
 pub(crate) fn event(vector: &Vector) -> Verdict {
-    let event = vector.must("event")?;
+    let event = vector.required_text("event")?;
     let behaviour = vector.expected["behaviour"]
         .as_str()
         .ok_or("no behaviour")?;
@@ -49,35 +49,35 @@ pub(crate) fn event(vector: &Vector) -> Verdict {
     }
     let waiting = WaitingListener::start(Duration::from_secs(20))?;
     if event.contains("byte per") {
-        return slow(waiting);
+        return slow_connection(waiting);
     }
     if event.contains("second valid callback") {
-        let first = waiting.send(&waiting.right_callback(""))?;
-        holds("the first is accepted", first.starts_with("HTTP/1.1 200"))?;
-        return waiting.ends_with("code=a");
+        let first = waiting.send(&waiting.valid_callback(""))?;
+        check("the first is accepted", first.starts_with("HTTP/1.1 200"))?;
+        return waiting.check_outcome("code=a");
     }
     let request = match vector.input["lines"].as_array() {
-        Some(lines) => waiting.written(lines),
+        Some(lines) => waiting.request_of_lines(lines),
         None => waiting.request(event)?,
     };
     let reply = waiting.send(&request)?;
     judge(behaviour, event, &reply)?;
     if let Some(text) = vector.expected["page"].as_str() {
-        holds(&format!("the page says: {text}"), reply.contains(text))?;
+        check(&format!("the page says: {text}"), reply.contains(text))?;
     }
     if reply.starts_with("HTTP/1.1 200") {
         let is_refusal = event.contains("error=");
-        let sign = if is_refusal { "error=" } else { "code=a" };
-        let sign = vector.expected["callback"].as_str().unwrap_or(sign);
-        return waiting.ends_with(sign);
+        let default_part = if is_refusal { "error=" } else { "code=a" };
+        let expected_part = vector.expected["callback"].as_str().unwrap_or(default_part);
+        return waiting.check_outcome(expected_part);
     }
     // Refused requests do not end the flow: the right callback still completes it.
-    let right = waiting.send(&waiting.right_callback(""))?;
-    holds(
+    let second_reply = waiting.send(&waiting.valid_callback(""))?;
+    check(
         "the flow was still pending",
-        right.starts_with("HTTP/1.1 200"),
+        second_reply.starts_with("HTTP/1.1 200"),
     )?;
-    waiting.ends_with("code=a")
+    waiting.check_outcome("code=a")
 }
 
 fn text(error: impl std::fmt::Display) -> String {
@@ -108,9 +108,9 @@ impl WaitingListener {
         })
     }
 
-    fn right_callback(&self, more: &str) -> String {
+    fn valid_callback(&self, header_lines: &str) -> String {
         format!(
-            "GET /cb?code=a&state={STATE} HTTP/1.1\r\nHost: {}\r\n{more}\r\n",
+            "GET /cb?code=a&state={STATE} HTTP/1.1\r\nHost: {}\r\n{header_lines}\r\n",
             self.host
         )
     }
@@ -119,10 +119,10 @@ impl WaitingListener {
     fn request(&self, event: &str) -> Result<String, String> {
         let host = format!("Host: {}\r\n", self.host);
         if let Some((method, rest)) = event.split_once(" /") {
-            let (target, more) = rest.split_once(" with ").unwrap_or((rest, ""));
+            let (target, header) = rest.split_once(" with ").unwrap_or((rest, ""));
             // A browser escapes these before they reach the wire.
             let target = target.replace('<', "%3C").replace('>', "%3E");
-            let headers = match more {
+            let headers = match header {
                 "" => host,
                 more if more.starts_with("Host:") => format!("{more}\r\n"),
                 more if more.contains(": ") => format!("{host}{more}\r\n"),
@@ -146,13 +146,13 @@ impl WaitingListener {
             ));
         }
         if event.starts_with("Connection:") {
-            return Ok(self.right_callback(&format!("{event}\r\n")));
+            return Ok(self.valid_callback(&format!("{event}\r\n")));
         }
         Err(format!("no request for {event:?}"))
     }
 
     /// The request of these lines, in which `<host>` is the listener.
-    fn written(&self, lines: &[Value]) -> String {
+    fn request_of_lines(&self, lines: &[Value]) -> String {
         let lines: Vec<_> = lines.iter().filter_map(Value::as_str).collect();
         lines.join("\r\n").replace("<host>", &self.host) + "\r\n\r\n"
     }
@@ -169,15 +169,18 @@ impl WaitingListener {
         String::from_utf8(reply).map_err(text)
     }
 
-    /// Checks that the wait ended with a callback that contains `sign`, and that the port is closed.
-    fn ends_with(self, sign: &str) -> Verdict {
+    /// Checks that the wait ended with a callback that contains `expected_part`, and that the port is closed.
+    fn check_outcome(self, expected_part: &str) -> Verdict {
         let callback = self
             .outcome
             .join()
             .map_err(|_| "the listener panicked")?
             .map_err(text)?;
-        holds("the callback is handed over", callback.contains(sign))?;
-        holds(
+        check(
+            "the callback is handed over",
+            callback.contains(expected_part),
+        )?;
+        check(
             "connection refused",
             TcpStream::connect(self.address).is_err(),
         )
@@ -192,33 +195,33 @@ fn judge(behaviour: &str, event: &str, reply: &str) -> Verdict {
     let status = head.split(' ').nth(1).unwrap_or_default();
     let expected_statuses = behaviour.split([' ', ',', ';']).next().unwrap_or_default();
     if expected_statuses.starts_with(|c: char| c.is_ascii_digit()) {
-        holds(
+        check(
             &format!("status {status} is {expected_statuses}"),
             expected_statuses.split('/').any(|want| want == status),
         )?;
     }
     if behaviour.contains("rejected") {
-        holds(&format!("status {status} refuses"), status.starts_with('4'))?;
+        check(&format!("status {status} refuses"), status.starts_with('4'))?;
     }
     if behaviour.contains("without content") {
-        holds("no content", page.is_empty())?;
+        check("no content", page.is_empty())?;
     }
     let head = head.to_ascii_lowercase();
-    let named = behaviour
+    let expected_headers = behaviour
         .split([';', ','])
         .filter(|part| part.contains(": "));
-    for header in named.map(|part| part.trim().to_ascii_lowercase()) {
+    for header in expected_headers.map(|part| part.trim().to_ascii_lowercase()) {
         let header = header.trim_end_matches(" sent");
-        holds(header, head.lines().any(|line| line == header))?;
+        check(header, head.lines().any(|line| line == header))?;
     }
     // These hold for every reply.
-    holds("no CORS header", !head.contains("access-control-"))?;
-    holds("no cookie", !head.contains("set-cookie"))?;
-    holds(
+    check("no CORS header", !head.contains("access-control-"))?;
+    check("no cookie", !head.contains("set-cookie"))?;
+    check(
         "no code, state or markup on the page",
         !page.contains(STATE) && !page.contains("code=a") && !page.contains("<script"),
     )?;
-    holds(
+    check(
         "the page does not repeat the event",
         event.len() < 8 || !page.contains(event),
     )
@@ -227,39 +230,41 @@ fn judge(behaviour: &str, event: &str, reply: &str) -> Verdict {
 fn bind_address() -> Verdict {
     let listener = Listener::bind().map_err(text)?;
     let url = Url::parse(listener.redirect_uri().as_str()).map_err(text)?;
-    holds("a loopback address", url.is_loopback())?;
-    holds("a port of the system's choice", url.port() > 1023)?;
+    check("a loopback address", url.is_loopback())?;
+    check("a port of the system's choice", url.port() > 1023)?;
     let second = Listener::bind().map_err(text)?;
     let other = Url::parse(second.redirect_uri().as_str()).map_err(text)?;
-    holds(
+    check(
         "another port for another listener",
         url.port() != other.port(),
     )?;
     // A port in use is refused: there is no second listener beside the first.
-    same("a taken port", Listener::bind_on(url.port()).is_err(), true)
+    check_equal("a taken port", Listener::bind_on(url.port()).is_err(), true)
 }
 
 /// A connection that sends very slowly does not delay others, and is dropped eventually.
-fn slow(waiting: WaitingListener) -> Verdict {
-    let mut slow = TcpStream::connect(waiting.address).map_err(text)?;
-    slow.write_all(b"GET /cb").map_err(text)?;
+fn slow_connection(waiting: WaitingListener) -> Verdict {
+    let mut stream = TcpStream::connect(waiting.address).map_err(text)?;
+    stream.write_all(b"GET /cb").map_err(text)?;
     let other = waiting.send(&format!(
         "GET /favicon.ico HTTP/1.1\r\nHost: {}\r\n\r\n",
         waiting.host
     ))?;
-    holds("others are served", other.starts_with("HTTP/1.1 404"))?;
-    slow.set_read_timeout(Some(Duration::from_secs(10)))
+    check("others are served", other.starts_with("HTTP/1.1 404"))?;
+    stream
+        .set_read_timeout(Some(Duration::from_secs(10)))
         .map_err(text)?;
     let mut rest = Vec::new();
-    slow.read_to_end(&mut rest)
+    stream
+        .read_to_end(&mut rest)
         .map_err(|error| format!("not dropped: {error}"))?;
-    let _ = slow.shutdown(Shutdown::Both);
-    let right = waiting.send(&waiting.right_callback(""))?;
-    holds(
+    let _ = stream.shutdown(Shutdown::Both);
+    let reply = waiting.send(&waiting.valid_callback(""))?;
+    check(
         "the flow was still pending",
-        right.starts_with("HTTP/1.1 200"),
+        reply.starts_with("HTTP/1.1 200"),
     )?;
-    waiting.ends_with("code=a")
+    waiting.check_outcome("code=a")
 }
 
 /// The wait ends at its deadline if the user never returns.
@@ -269,12 +274,12 @@ fn deadline() -> Verdict {
         .outcome
         .join()
         .map_err(|_| "the listener panicked")?;
-    same(
+    check_equal(
         "outcome",
         outcome.map_err(|error| error.code()),
         Err("lost"),
     )?;
-    holds(
+    check(
         "connection refused",
         TcpStream::connect(waiting.address).is_err(),
     )
@@ -288,7 +293,7 @@ fn open_url() -> Verdict {
         "a:$(cmd.exe /c whoami)",
         "-oProxyCommand=x",
     ] {
-        holds("not a URL to open", Url::parse(hostile).is_err())?;
+        check("not a URL to open", Url::parse(hostile).is_err())?;
     }
     let url = Url::parse("https://as.example/authorize?a=$(id)&b=';|&c=%20")
         .or_else(|_| Url::parse("https://as.example/authorize?a=$(id)&b=';&c=%20"));
@@ -309,5 +314,5 @@ fn open_url() -> Verdict {
         std::fs::read_to_string(&seen).ok()
     });
     let _ = std::fs::remove_dir_all(&dir);
-    same("arguments", arguments, Some(format!("1\n{url}\n")))
+    check_equal("arguments", arguments, Some(format!("1\n{url}\n")))
 }

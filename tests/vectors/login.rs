@@ -17,7 +17,7 @@ use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{Client, ClientAuth, ClientId, Error, Exchange, Input, Moment, Scope, Step};
 use serde_json::{Value, json};
 
-use crate::format::{Vector, Verdict, holds};
+use crate::format::{Vector, Verdict, check};
 use crate::jws::{key_set, refused};
 
 const NOW: u64 = 1_700_000_000;
@@ -112,14 +112,14 @@ pub(crate) fn token_response(vector: &Vector) -> Verdict {
         None => vector.input["response"].clone(),
     };
     match log_in(&client, scope, front, response) {
-        Ok(_) => holds("is accepted", vector.expected["ok"] == true)?,
+        Ok(_) => check("is accepted", vector.expected["ok"] == true)?,
         Err(error) => refused(&error, vector)?,
     }
     let Some(front) = front else { return Ok(()) };
     // Only the difference is refused.
     let alike = |pending: &PendingAuthorization| tokens(&id_token(pending, front));
     let login = log_in(&client, scope, Some(front), alike).map_err(text)?;
-    holds(
+    check(
         "is accepted where both say the same",
         login.id_token.is_some(),
     )
@@ -127,7 +127,7 @@ pub(crate) fn token_response(vector: &Vector) -> Verdict {
 
 /// Vectors with an issuer but no token: the issuer is put into a token.
 pub(crate) fn issuer(vector: &Vector) -> Verdict {
-    let mut claim_overrides = json!({ "iss": vector.must("id_token_iss")? });
+    let mut claim_overrides = json!({ "iss": vector.required_text("id_token_iss")? });
     if let Some(tenant) = vector.text("tid") {
         claim_overrides["tid"] = tenant.into();
     }
@@ -137,7 +137,7 @@ pub(crate) fn issuer(vector: &Vector) -> Verdict {
         })
     };
     let Some(template) = vector.text("metadata_issuer") else {
-        let client = client(vector.must("issuer")?, Rules::default()).map_err(text)?;
+        let client = client(vector.required_text("issuer")?, Rules::default()).map_err(text)?;
         let error = login(&client, &claim_overrides).map(drop);
         return match error {
             Err(error) => refused(&error, vector),
@@ -149,7 +149,7 @@ pub(crate) fn issuer(vector: &Vector) -> Verdict {
     let code = login(&plain, &claim_overrides)
         .err()
         .map(|error| error.code());
-    holds("needs a quirk", code == Some("jwt.issuer"))?;
+    check("needs a quirk", code == Some("jwt.issuer"))?;
 
     let rules = Rules {
         quirks: vec![Quirk::TenantIssuer(template.to_owned())],
@@ -159,5 +159,5 @@ pub(crate) fn issuer(vector: &Vector) -> Verdict {
     login(&of_tenants, &claim_overrides).map_err(text)?;
     let foreign = json!({ "iss": claim_overrides["iss"], "tid": "another" });
     let code = login(&of_tenants, &foreign).err().map(|error| error.code());
-    holds("binds the tenant", code == Some("jwt.issuer"))
+    check("binds the tenant", code == Some("jwt.issuer"))
 }

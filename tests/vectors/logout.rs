@@ -13,7 +13,7 @@ use oauth_crypto::PrivateKey;
 use serde_json::{Value, json};
 
 use crate::expect::accepted;
-use crate::format::{Failure, Vector, Verdict, holds, same, texts};
+use crate::format::{Failure, Vector, Verdict, check, check_equal, texts};
 use crate::jwe::encryption_agreed;
 use crate::jws::{algs, client, key_set, private_key, refused, run};
 
@@ -42,11 +42,11 @@ pub(crate) fn logout_token(vector: &Vector) -> Verdict {
     if let Some(skew) = expect["clock_skew"].as_u64() {
         checks.clock_skew = Duration::from_secs(skew);
     }
-    let token = vector.must("logout_token")?;
+    let token = vector.required_text("logout_token")?;
     let mut result = received(&client, token, now, checks.clone());
     if vector.input.get("seen_jti").is_some() {
         let first = result.map_err(|error| error.to_string())?;
-        same(
+        check_equal(
             "jti",
             json!([first.jti()]),
             vector.input["seen_jti"].clone(),
@@ -55,11 +55,11 @@ pub(crate) fn logout_token(vector: &Vector) -> Verdict {
     }
     let status = u64::from(LogoutReply::for_result(&result).status);
     let expected_value = vector.expected["http_status"].as_u64();
-    same("status", status, expected_value.unwrap_or(status))?;
+    check_equal("status", status, expected_value.unwrap_or(status))?;
     match result {
         Ok(token) => {
             accepted(&vector.expected, token.claims())?;
-            holds(
+            check(
                 "names a user or a session",
                 token.subject().or(token.sid()).is_some(),
             )
@@ -94,10 +94,10 @@ fn without_expiry(vector: &Vector) -> Verdict {
         Ok::<_, String>(result.map(drop).map_err(|error| error.code()))
     };
     let default = code(NOW, LogoutTokenChecks::default())?;
-    same("by default", default, Err("jwt.missing_claim"))?;
-    same("in the window", code(NOW + 179, lenient.clone())?, Ok(()))?;
-    same("after it", code(NOW + 180, lenient)?, Err("jwt.too_old"))?;
-    holds("the policy is wanted", vector.expected["policy"] == true)
+    check_equal("by default", default, Err("jwt.missing_claim"))?;
+    check_equal("in the window", code(NOW + 179, lenient.clone())?, Ok(()))?;
+    check_equal("after it", code(NOW + 180, lenient)?, Err("jwt.too_old"))?;
+    check("the policy is wanted", vector.expected["policy"] == true)
 }
 
 /// A logout token of the vectors' server.
@@ -143,29 +143,29 @@ fn back_channel(vector: &Vector) -> Verdict {
         LogoutTokenChecks::default(),
     );
     let status = LogoutReply::for_result(&result).status;
-    same(
+    check_equal(
         "status",
         u64::from(status),
         vector.expected["http_status"].as_u64().unwrap_or(200),
     )?;
     let token = result.map_err(|error| error.to_string())?;
     let ended = chosen(&sessions(vector), |session| token.ends(session));
-    same("ended", &ended, &vector.expected["ended"])
+    check_equal("ended", &ended, &vector.expected["ended"])
 }
 
 fn front_channel(vector: &Vector) -> Verdict {
-    let result = FrontChannelLogout::parse(vector.must("request")?);
+    let result = FrontChannelLogout::parse(vector.required_text("request")?);
     let reply = LogoutReply::for_result(&result);
     if let Some(expected_value) = vector.expected["headers"]["cache-control"].as_str() {
-        same("cache-control", reply.cache_control, expected_value)?;
+        check_equal("cache-control", reply.cache_control, expected_value)?;
     }
     match result {
         Ok(logout) => {
             let ended = chosen(&sessions(vector), |session| logout.ends(session));
-            same("ended", &ended, &vector.expected["ended"])
+            check_equal("ended", &ended, &vector.expected["ended"])
         }
         Err(error) => {
-            same("status", reply.status, 400)?;
+            check_equal("status", reply.status, 400)?;
             refused(&error, vector)
         }
     }
@@ -181,13 +181,13 @@ fn grants(vector: &Vector) -> Verdict {
         Scope::parse(text).map_err(|error| error.to_string())
     });
     let scopes = scopes.collect::<Result<Vec<_>, _>>()?;
-    same(
+    check_equal(
         "revoke",
         &chosen(&scopes, revokes),
         &vector.expected["revoke"],
     )?;
     let kept_scopes = chosen(&scopes, |scope| !revokes(scope));
-    same("keep", &kept_scopes, &vector.expected["keep"])
+    check_equal("keep", &kept_scopes, &vector.expected["keep"])
 }
 
 fn sessions(vector: &Vector) -> Vec<Session> {

@@ -14,7 +14,6 @@
 
 mod access_token;
 mod address;
-mod ask;
 mod bearer;
 mod callback;
 mod cimd;
@@ -22,7 +21,9 @@ mod classes;
 mod client_auth;
 mod context;
 mod conversation;
+mod device_and_ciba;
 mod dpop;
+mod dpop_nonces;
 mod encoding;
 mod examples;
 mod exchange;
@@ -44,7 +45,6 @@ mod mcp;
 mod metadata;
 mod native;
 mod native_client;
-mod nonces;
 mod packages;
 mod player;
 mod protected;
@@ -54,24 +54,24 @@ mod registration;
 mod report;
 mod request;
 mod resource_metadata;
-mod said;
+mod runner;
 mod scope;
 mod script;
 mod token;
-mod waiting;
+mod transcript;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use ask::Runner;
 use format::{Failure, Handler, Questions, Vector, Verdict, read_dir};
 use lang::Lang;
 use native::Native;
 use packages::{api, auth, identity, jose as of_jose, possession, protected as of_protected};
 use player::{Player, Program};
 use report::Report;
+use runner::Runner;
 
 /// Counts memory, for the vectors that bound it.
 #[global_allocator]
@@ -149,10 +149,10 @@ fn handler(group: &str) -> Option<Handler> {
         "connection-context" => Both(context::core, context::callback),
         "refresh-token-expiration" => Both(expiration::core, expiration::lifetimes),
         "rp-session" => Core(logout::session, SESSIONS),
-        "device-flow" => Talk(waiting::device),
-        "ciba" => Talk(waiting::ciba),
+        "device-flow" => Talk(device_and_ciba::device),
+        "ciba" => Talk(device_and_ciba::ciba),
         "dpop" => Apart(dpop::dpop, possession::dpop),
-        "dpop-nonce-sequence" => Apart(nonces::sequence, possession::sequence),
+        "dpop-nonce-sequence" => Apart(dpop_nonces::sequence, possession::sequence),
         "request-example" => Talk(exchange::request_example),
         "id-jag" => Talk(exchange::id_jag),
         "jar" => Apart(protected::jar, of_protected::jar),
@@ -239,7 +239,7 @@ fn answer_questions(questions: &Questions, mut runner: Runner, is_done: bool, re
             None => Err("failed, unhandled".into()),
         };
         for reason in std::mem::take(&mut runner.left_out) {
-            report.left_out(lang, reason);
+            report.record_unsupported(lang, reason);
         }
         report.count(lang, &vector.group, &vector.id, verdict);
     }
@@ -258,7 +258,9 @@ fn verdict(vector: &Vector, handler: Handler, runner: &mut Runner) -> Verdict {
         Handler::Talk(play) => {
             let verdict = play(vector, runner);
             if verdict.is_ok() {
-                runner.left_out.extend(runner.lang.untold(&vector.expected));
+                runner
+                    .left_out
+                    .extend(runner.lang.unexposed_expectation(&vector.expected));
             }
             verdict
         }

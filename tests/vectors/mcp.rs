@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 
 use crate::client_auth::signing_client;
 use crate::expect::outcome;
-use crate::format::{Vector, Verdict, holds, same, texts};
+use crate::format::{Vector, Verdict, check, check_equal, texts};
 use crate::identity_access;
 use crate::metadata;
 use crate::token::moment;
@@ -37,7 +37,7 @@ pub(crate) fn rule(vector: &Vector) -> Verdict {
     if let Some(url) = vector.text("server_url") {
         let read = ResourceIdentifier::for_server(url);
         return match outcome(&vector.expected, read)? {
-            Some(id) => same(
+            Some(id) => check_equal(
                 "resource",
                 Some(id.as_str()),
                 vector.expected["resource"].as_str(),
@@ -54,7 +54,7 @@ pub(crate) fn rule(vector: &Vector) -> Verdict {
         None if has("have") => order(vector),
         None if has("old_issuer") => bound(vector),
         None if has("responses") => step_ups(vector),
-        None if has("token_for") => passed_on(vector),
+        None if has("token_for") => token_passthrough(vector),
         None if has("extensions") => extensions(vector),
         None if has("challenge_scope") => scope(vector),
         None if has("enterprise_idp") => no_browser(vector),
@@ -120,7 +120,7 @@ fn order(vector: &Vector) -> Verdict {
     let expected_value = vector.expected["use"].as_str().unwrap_or_default();
     let is_wanted = expected_value == name(&chosen)
         || (expected_value.starts_with("ask") && name(&chosen) == "ask");
-    holds(
+    check(
         &format!("{} is used, want {expected_value}", name(&chosen)),
         is_wanted,
     )
@@ -176,12 +176,12 @@ fn request() -> Result<ConnectRequest, String> {
 fn moved(vector: &Vector) -> Verdict {
     let identities = identities(
         &texts(&vector.input["have"]),
-        vector.must("registered_with")?,
+        vector.required_text("registered_with")?,
     )?;
     let request = request()?.clients(identities);
-    let named = vector.must("resource_names")?;
+    let named = vector.required_text("resource_names")?;
     let (requests, met) = connected(request, named, &Value::Null)?;
-    same(
+    check_equal(
         "requests",
         Some(requests),
         vector.expected["requests"].as_u64(),
@@ -191,7 +191,10 @@ fn moved(vector: &Vector) -> Verdict {
 
 /// A client bound to an old server that encounters a new one.
 fn bound(vector: &Vector) -> Verdict {
-    let (old, new) = (vector.must("old_issuer")?, vector.must("new_issuer")?);
+    let (old, new) = (
+        vector.required_text("old_issuer")?,
+        vector.required_text("new_issuer")?,
+    );
     let mut identities = ClientCandidates::default();
     let takes_documents = json!({ "client_id_metadata_document_supported": true });
     if let Some(id) = vector.text("client_id") {
@@ -206,13 +209,13 @@ fn bound(vector: &Vector) -> Verdict {
         };
         let expected_choice = ClientChoice::MetadataDocument(ClientId::new(id));
         let is_reused = chosen(old)? == expected_choice && chosen(new)? == expected_choice;
-        same(
+        check_equal(
             "client_id_reused",
             Some(is_reused),
             vector.expected["client_id_reused"].as_bool(),
         )?;
         let reused = owns(old, new, id)?;
-        return same(
+        return check_equal(
             "tokens_reused",
             Some(reused),
             vector.expected["tokens_reused"].as_bool(),
@@ -227,7 +230,7 @@ fn bound(vector: &Vector) -> Verdict {
     let chosen = met.map_err(text)?.client;
     let is_reused = matches!(chosen, ClientChoice::Registered(client) if client == bound_client);
     let want = vector.expected["old_credentials_reused"].as_bool();
-    same("old_credentials_reused", Some(is_reused), want)
+    check_equal("old_credentials_reused", Some(is_reused), want)
 }
 
 /// Whether tokens from one server are accepted as those of the client with the same id at another.
@@ -259,30 +262,30 @@ fn step_ups(vector: &Vector) -> Verdict {
         match budget.next(Some(&step_up_scope)) {
             Ok(_) => authorizations += 1,
             Err(error) => {
-                same("code", error.code(), "step_up.limit")?;
-                same("then", vector.expected["then"].as_str(), Some("error"))?;
+                check_equal("code", error.code(), "step_up.limit")?;
+                check_equal("then", vector.expected["then"].as_str(), Some("error"))?;
                 break;
             }
         }
     }
-    same(
+    check_equal(
         "authorizations",
         Some(authorizations),
         vector.expected["authorizations_max"].as_u64(),
     )
 }
 
-fn passed_on(vector: &Vector) -> Verdict {
-    let resource = ResourceIdentifier::parse(vector.must("token_for")?).map_err(text)?;
-    let url = Url::parse(vector.must("request_to")?).map_err(text)?;
+fn token_passthrough(vector: &Vector) -> Verdict {
+    let resource = ResourceIdentifier::parse(vector.required_text("token_for")?).map_err(text)?;
+    let url = Url::parse(vector.required_text("request_to")?).map_err(text)?;
     let attached = Resource::beneath(&resource).check(&url).is_ok();
-    same(
+    check_equal(
         "token_attached",
         Some(attached),
         vector.expected["token_attached"].as_bool(),
     )?;
     let own_origin = Resource::beneath(&resource).check(resource.url());
-    holds("its own resource receives it", own_origin.is_ok())
+    check("its own resource receives it", own_origin.is_ok())
 }
 
 fn extensions(vector: &Vector) -> Verdict {
@@ -295,7 +298,7 @@ fn extensions(vector: &Vector) -> Verdict {
         };
         keys.push(extension.capability().to_owned());
     }
-    same(
+    check_equal(
         "capability_keys",
         keys,
         texts(&vector.expected["capability_keys"]),
@@ -308,7 +311,7 @@ fn scope(vector: &Vector) -> Verdict {
         Scope::from_names(names.iter().map(String::as_str)).map_err(text)
     };
     let (granted, supported) = (list("granted")?, list("scopes_supported")?);
-    let challenged = Scope::parse(vector.must("challenge_scope")?).map_err(text)?;
+    let challenged = Scope::parse(vector.required_text("challenge_scope")?).map_err(text)?;
     let source = ScopeSource {
         granted: &granted,
         challenged: Some(&challenged),
@@ -316,7 +319,7 @@ fn scope(vector: &Vector) -> Verdict {
     };
     let chosen = source.scope().unwrap_or_default();
     let chosen: Vec<_> = chosen.iter().map(str::to_owned).collect();
-    same("scope", chosen, texts(&vector.expected["scope"]))
+    check_equal("scope", chosen, texts(&vector.expected["scope"]))
 }
 
 fn no_browser(vector: &Vector) -> Verdict {
@@ -328,16 +331,16 @@ fn no_browser(vector: &Vector) -> Verdict {
     let (requests, met) = connected(request, "https://auth.chat.example", members)?;
     let connection = met.map_err(text)?;
     let used = (connection.grant == way).then_some("id-jag");
-    same("use", used, vector.expected["use"].as_str())?;
+    check_equal("use", used, vector.expected["use"].as_str())?;
     // The only request was for the metadata.
     let want = vector.expected["authorization_requests_at_resource_server"].as_u64();
-    same("authorization requests", Some(requests - 1), want)
+    check_equal("authorization requests", Some(requests - 1), want)
 }
 
 /// The form of a client's own token request (`client_credentials`).
 fn sent(client: &Client, vector: &Vector) -> Result<Vec<(String, String)>, String> {
-    let scope = Scope::parse(vector.must("scope")?).map_err(text)?;
-    let token_request = TokenRequest::from(scope).resource(vector.must("resource")?);
+    let scope = Scope::parse(vector.required_text("scope")?).map_err(text)?;
+    let token_request = TokenRequest::from(scope).resource(vector.required_text("resource")?);
     first(client.client_credentials(token_request.map_err(text)?)).map(|request| form(&request))
 }
 
@@ -367,40 +370,43 @@ fn pairs(value: &Value) -> Vec<(String, String)> {
 
 fn by_secret(vector: &Vector) -> Verdict {
     let server = server(&vector.input["metadata"])?;
-    let secret = Credentials::secret(vector.must("client_secret")?);
+    let secret = Credentials::secret(vector.required_text("client_secret")?);
     let auth = ClientAuth::negotiate(secret, &server).map_err(text)?;
-    let id = ClientId::new(vector.must("client_id")?);
+    let id = ClientId::new(vector.required_text("client_id")?);
     let client = Client::new(server, id, auth).map_err(text)?;
     let (mut got, mut want) = (sent(&client, vector)?, pairs(&vector.expected["params"]));
     got.sort();
     want.sort();
-    same("params", got, want)
+    check_equal("params", got, want)
 }
 
 fn by_key(vector: &Vector) -> Verdict {
-    let client = signing_client(vector.must("issuer")?, vector.must("token_endpoint")?)?;
+    let client = signing_client(
+        vector.required_text("issuer")?,
+        vector.required_text("token_endpoint")?,
+    )?;
     let got = sent(&client, vector)?;
     for pair in pairs(&vector.expected["params_have"]) {
-        holds(&format!("{pair:?} is sent"), got.contains(&pair))?;
+        check(&format!("{pair:?} is sent"), got.contains(&pair))?;
     }
     let assertion = got.iter().find(|(name, _)| name == "client_assertion");
     let payload = assertion.and_then(|(_, jwt)| jwt.split('.').nth(1));
     let payload = payload.and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
     let claims: Value = serde_json::from_slice(&payload.ok_or("no assertion")?)
         .map_err(|error| error.to_string())?;
-    same("aud", &claims["aud"], &vector.expected["assertion_aud"])
+    check_equal("aud", &claims["aud"], &vector.expected["assertion_aud"])
 }
 
 /// The keeper of a `client_credentials` grant whose token has expired requests a new one.
 fn repeats_authorization(vector: &Vector) -> Verdict {
     let want = vector.expected["request"].as_str();
-    same("request", want, Some("client_credentials again"))?;
+    check_equal("request", want, Some("client_credentials again"))?;
     let server = server(&Value::Null)?;
     let client = Client::new(server, ClientId::new("id"), ClientAuth::post("secret"));
     let mut keeper = client.map_err(text)?.keeper(GrantId::client());
     for now in [0, 100] {
         let at = moment(now);
-        holds(
+        check(
             "it renews",
             matches!(keeper.ask(at.now(), None), Decision::Renew),
         )?;
@@ -411,7 +417,7 @@ fn repeats_authorization(vector: &Vector) -> Verdict {
             return Err("nothing is sent".into());
         };
         let grant = ("grant_type".to_owned(), "client_credentials".to_owned());
-        holds(
+        check(
             "the grant is requested again",
             form(&request).contains(&grant),
         )?;
@@ -422,9 +428,9 @@ fn repeats_authorization(vector: &Vector) -> Verdict {
         let Ok(Step::Done(tokens)) = exchange.resume(&at, reply) else {
             return Err("no tokens".into());
         };
-        holds("there is no refresh token", tokens.refresh_token.is_none())?;
+        check("there is no refresh token", tokens.refresh_token.is_none())?;
         let done = keeper.resume(&at, Event::Completed(Ok(tokens)));
-        holds("it has the tokens", matches!(done, KeeperStep::Done(Ok(_))))?;
+        check("it has the tokens", matches!(done, KeeperStep::Done(Ok(_))))?;
     }
     Ok(())
 }
@@ -437,5 +443,5 @@ fn application_type(vector: &Vector) -> Verdict {
     let written: Value =
         serde_json::from_str(metadata.to_json().expose()).map_err(|error| error.to_string())?;
     let name = "application_type";
-    same(name, &written[name], &vector.expected[name])
+    check_equal(name, &written[name], &vector.expected[name])
 }

@@ -13,13 +13,13 @@ use oauth_testkit::twin::{Fault, Twin};
 use serde_json::{Value, json};
 
 use crate::MEMORY;
-use crate::ask::Runner;
 use crate::conversation::{Conversation, TurnInput};
 use crate::expect::outcome;
 use crate::fields::Reply;
-use crate::format::{Failure, Vector, Verdict, holds, same, texts};
-use crate::said::{Done, Refusal, ServerOutput, TurnOutput};
+use crate::format::{Failure, Vector, Verdict, check, check_equal, texts};
+use crate::runner::Runner;
 use crate::token::{self, moment};
+use crate::transcript::{Done, Refusal, ServerOutput, TurnOutput};
 
 const DEFAULTS: &str = "only Rust exposes the defaults of missing members, and mutual TLS";
 const TRANSPORT: &str = "a property of the native transport: each package's suite tests it";
@@ -35,16 +35,16 @@ pub(crate) fn well_known(vector: &Vector, runner: &mut Runner) -> Verdict {
     } else {
         "https"
     };
-    let places = places(vector.must("issuer")?, transport, runner)?;
+    let places = places(vector.required_text("issuer")?, transport, runner)?;
     let Some(places) = outcome(&vector.expected, places)? else {
         return Ok(());
     };
     if let Some(urls) = vector.expected.get("urls_in_order") {
         // After the URLs of the specifications, discovery tries the one that Okta uses.
         let (first, more) = places.split_at(texts(urls).len().min(places.len()));
-        same("urls_in_order", first.to_vec(), texts(urls))?;
+        check_equal("urls_in_order", first.to_vec(), texts(urls))?;
         let appended = "/.well-known/oauth-authorization-server";
-        return holds(
+        return check(
             "at most one more URL, and its path is appended",
             more.len() <= 1 && more.iter().all(|place| place.ends_with(appended)),
         );
@@ -57,11 +57,15 @@ pub(crate) fn well_known(vector: &Vector, runner: &mut Runner) -> Verdict {
         other => return Err(format!("no kind {other}").into()),
     };
     let url = places.get(at).map(String::as_str);
-    same("url", url, vector.expected["url"].as_str())
+    check_equal("url", url, vector.expected["url"].as_str())
 }
 
 /// The URLs that discovery requests if all of them return 404.
-fn places(issuer: &str, transport: &str, runner: &mut Runner) -> crate::ask::Outcome<Vec<String>> {
+fn places(
+    issuer: &str,
+    transport: &str,
+    runner: &mut Runner,
+) -> crate::runner::Outcome<Vec<String>> {
     let discover = TurnInput::Discover {
         issuer: issuer.to_owned(),
         transport: transport.to_owned(),
@@ -83,7 +87,7 @@ fn places(issuer: &str, transport: &str, runner: &mut Runner) -> crate::ask::Out
 }
 
 fn of_the_core(vector: &Vector, on_loopback: bool) -> Verdict {
-    let text = vector.must("issuer")?;
+    let text = vector.required_text("issuer")?;
     let issuer = if on_loopback {
         danger::loopback_issuer(text)
     } else {
@@ -98,7 +102,7 @@ fn of_the_core(vector: &Vector, on_loopback: bool) -> Verdict {
             .iter()
             .map(|url| url.as_str().to_owned())
             .collect();
-        return same("urls_in_order", places, texts(urls));
+        return check_equal("urls_in_order", places, texts(urls));
     }
     let kind = match vector.text("kind").unwrap_or("oauth-authorization-server") {
         "oauth-authorization-server" => WellKnown::AuthorizationServer,
@@ -107,7 +111,7 @@ fn of_the_core(vector: &Vector, on_loopback: bool) -> Verdict {
         other => return Err(format!("no kind {other}").into()),
     };
     let url = issuer.well_known(kind);
-    same("url", Some(url.as_str()), vector.expected["url"].as_str())
+    check_equal("url", Some(url.as_str()), vector.expected["url"].as_str())
 }
 
 pub(crate) fn validation(vector: &Vector, runner: &mut Runner) -> Verdict {
@@ -123,7 +127,7 @@ pub(crate) fn validation(vector: &Vector, runner: &mut Runner) -> Verdict {
     }
     let (server, requests) = discovery_requests(vector, runner)?;
     if let Some(want) = vector.expected["requests"].as_u64() {
-        same("requests", requests, want)?;
+        check_equal("requests", requests, want)?;
     }
     let server_found = outcome(&vector.expected, server)?;
     if !runner.is_rust() {
@@ -137,7 +141,7 @@ pub(crate) fn validation(vector: &Vector, runner: &mut Runner) -> Verdict {
         outcome(strict, fetch(vector, Strictness::Strict)?.0)?;
     }
     if let Some(want) = vector.expected["requests"].as_u64() {
-        same("requests", requests, want)?;
+        check_equal("requests", requests, want)?;
     }
     match outcome(&vector.expected, server)? {
         Some(server) => compare(vector, &server),
@@ -233,7 +237,7 @@ fn endpoints(vector: &Vector, server: &ServerOutput) -> Verdict {
         match name.as_str() {
             "ok" | "note" | "strict" | "requests" => {}
             endpoint if endpoint.ends_with("_endpoint") && !uses_mtls => {
-                same(endpoint, server.metadata.get(endpoint), Some(want))?;
+                check_equal(endpoint, server.metadata.get(endpoint), Some(want))?;
             }
             _ => return Err(Failure::OutOfReach(DEFAULTS)),
         }
@@ -241,7 +245,7 @@ fn endpoints(vector: &Vector, server: &ServerOutput) -> Verdict {
     let named = vector
         .text("issuer")
         .or(vector.input["document"]["issuer"].as_str());
-    same("issuer", Some(server.issuer.as_str()), named)
+    check_equal("issuer", Some(server.issuer.as_str()), named)
 }
 
 fn compare(vector: &Vector, server: &Server) -> Verdict {
@@ -249,13 +253,13 @@ fn compare(vector: &Vector, server: &Server) -> Verdict {
     for (name, want) in vector.expected.as_object().into_iter().flatten() {
         match name.as_str() {
             "ok" | "note" | "strict" | "requests" => {}
-            "grant_types_supported" => same(name, server.grant_types(), texts(want))?,
-            "response_modes_supported" => same(name, server.response_modes(), texts(want))?,
+            "grant_types_supported" => check_equal(name, server.grant_types(), texts(want))?,
+            "response_modes_supported" => check_equal(name, server.response_modes(), texts(want))?,
             "token_endpoint_auth_methods_supported" => {
-                same(name, server.token_endpoint_auth_methods(), texts(want))?;
+                check_equal(name, server.token_endpoint_auth_methods(), texts(want))?;
             }
             "authorization_response_iss_parameter_supported" => {
-                same(
+                check_equal(
                     name,
                     Some(server.authorization_response_iss_supported()),
                     want.as_bool(),
@@ -263,14 +267,14 @@ fn compare(vector: &Vector, server: &Server) -> Verdict {
             }
             // OpenID Connect Discovery section 3: the only flag whose default is true.
             "request_uri_parameter_supported_oidc" => {
-                same(
+                check_equal(
                     name,
                     Some(server.flag("request_uri_parameter_supported", FlagDefault::True)),
                     want.as_bool(),
                 )?;
             }
             "request_parameter_supported_oidc" => {
-                same(
+                check_equal(
                     name,
                     Some(server.flag("request_parameter_supported", FlagDefault::False)),
                     want.as_bool(),
@@ -292,12 +296,12 @@ fn compare(vector: &Vector, server: &Server) -> Verdict {
                 {
                     // There is neither an alias nor an endpoint: the fallback finds nothing at the top level either.
                     let plain = server.endpoint(kind).map_err(|error| error.code());
-                    same(name, url.map_err(|error| error.code()), plain)?;
+                    check_equal(name, url.map_err(|error| error.code()), plain)?;
                 } else {
-                    same(name, url.ok().map(|url| url.as_str()), want.as_str())?;
+                    check_equal(name, url.ok().map(|url| url.as_str()), want.as_str())?;
                 }
             }
-            flag if want.is_boolean() => same(
+            flag if want.is_boolean() => check_equal(
                 flag,
                 Some(server.flag(flag, FlagDefault::False)),
                 want.as_bool(),
@@ -327,7 +331,7 @@ fn gzip_bomb(vector: &Vector) -> Verdict {
     let limit = vector.expected["peak_memory_max_bytes"]
         .as_u64()
         .unwrap_or(u64::MAX);
-    holds(
+    check(
         &format!("peak of {peak} bytes is at most {limit}"),
         peak as u64 <= limit,
     )

@@ -20,7 +20,7 @@ use crate::native_client::{
     Source, make_client, operation_arguments, verify_access_token, verify_logout_token,
 };
 use crate::player::Player;
-use crate::said::{
+use crate::transcript::{
     Done, Entry, Refusal, Sent, ServerOutput, TokensOutput, TurnOutput, VerdictOutput,
 };
 

@@ -19,15 +19,15 @@ use oauth_core::quirk::Rules;
 use oauth_crypto::PrivateKey;
 use serde_json::{Map, Value, json};
 
-use crate::ask::{self, Runner};
 use crate::classes;
 use crate::conversation::{ClientConfig, Conversation, ServerConfig, TurnInput};
 use crate::expect::wanted_classes;
 use crate::fields::Reply;
-use crate::format::{Failure, Vector, holds, texts};
+use crate::format::{Failure, Vector, check, texts};
 use crate::jws::private_key;
 use crate::lang::Lang;
-use crate::said::{Called, Done, Refusal, Sent, TokensOutput, TurnOutput};
+use crate::runner::{self, Runner};
+use crate::transcript::{Called, Done, Refusal, Sent, TokensOutput, TurnOutput};
 
 /// The time of vectors that have none, in Unix seconds.
 pub(crate) const NOW: u64 = 1_700_000_000;
@@ -95,7 +95,7 @@ impl Calls {
             .iter()
             .map(|(start, turns)| {
                 let turns = outputs.iter_mut().skip(*start).take(*turns);
-                came(turns.filter_map(Option::take))
+                call_result(turns.filter_map(Option::take))
             })
             .collect()
     }
@@ -108,7 +108,7 @@ impl Calls {
     }
 }
 
-fn came(turns: impl Iterator<Item = TurnOutput>) -> Result<CallResult, Failure> {
+fn call_result(turns: impl Iterator<Item = TurnOutput>) -> Result<CallResult, Failure> {
     let mut sent = Vec::new();
     for output in turns {
         match output {
@@ -142,14 +142,17 @@ fn came(turns: impl Iterator<Item = TurnOutput>) -> Result<CallResult, Failure> 
 }
 
 /// Compares the end of a call with a vector's expectation.
-pub(crate) fn judge(vector: &Vector, end: Result<Done, Refusal>) -> Result<Option<Done>, Failure> {
+pub(crate) fn check_end(
+    vector: &Vector,
+    end: Result<Done, Refusal>,
+) -> Result<Option<Done>, Failure> {
     match end {
         Ok(done) => {
             let expected_value = &vector.expected["ok"];
-            let wants = *expected_value == true
+            let is_success_expected = *expected_value == true
                 || expected_value.is_object()
                 || vector.expected["valid"] == true;
-            holds("is accepted", wants)?;
+            check("is accepted", is_success_expected)?;
             Ok(Some(done))
         }
         Err(refusal) => {
@@ -160,7 +163,7 @@ pub(crate) fn judge(vector: &Vector, end: Result<Done, Refusal>) -> Result<Optio
 }
 
 /// The vectors' server, with these additional members of its metadata.
-pub(crate) fn server(issuer: &str, more: &Value) -> ServerConfig {
+pub(crate) fn server(issuer: &str, additional_metadata: &Value) -> ServerConfig {
     let at = |path: &str| Value::from(format!("{issuer}/{path}"));
     let mut members = json!({
         "authorization_endpoint": at("authorize"),
@@ -171,7 +174,7 @@ pub(crate) fn server(issuer: &str, more: &Value) -> ServerConfig {
         "userinfo_endpoint": at("userinfo"),
         "jwks_uri": at("jwks"),
     });
-    for (name, value) in more.as_object().into_iter().flatten() {
+    for (name, value) in additional_metadata.as_object().into_iter().flatten() {
         members[name] = value.clone();
     }
     ServerConfig::of(issuer, members, &Rules::default())
@@ -182,9 +185,9 @@ pub(crate) fn client(id: &str, secret: Option<&str>) -> ClientConfig {
     match secret {
         Some(secret) => ClientConfig {
             auth: Some("client_secret_post".to_owned()),
-            ..ask::confidential(id, secret)
+            ..runner::confidential(id, secret)
         },
-        None => ask::public(id),
+        None => runner::public(id),
     }
 }
 
@@ -302,7 +305,7 @@ impl SignIn {
         }
         TurnInput::Redeem {
             callback,
-            flow: Some(ask::flow(members)),
+            flow: Some(runner::flow(members)),
         }
     }
 }

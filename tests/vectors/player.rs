@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use crate::conversation::Conversation;
-use crate::said::Entry;
+use crate::transcript::Entry;
 
 /// Plays conversations in one language.
 pub(crate) trait Player {
@@ -63,7 +63,7 @@ impl Player for Program {
         let mut entries: Vec<Entry> = serde_json::from_str(&player_output)
             .map_err(|error| format!("{}: not a transcript: {error}", self.name))?;
         for entry in &mut entries {
-            if let crate::said::TurnOutput::Error(refusal) = &mut entry.output {
+            if let crate::transcript::TurnOutput::Error(refusal) = &mut entry.output {
                 refusal.shown = entry.shown.join(" ");
             }
         }

@@ -29,7 +29,7 @@ use oauth_crypto::PrivateKey;
 use serde_json::{Value, json};
 
 use crate::expect;
-use crate::format::{Vector, Verdict, holds, same};
+use crate::format::{Vector, Verdict, check, check_equal};
 use crate::jws::{algs, key_set, keys, refused};
 
 const CALLBACK: &str = "https://client.example.com/cb";
@@ -137,8 +137,8 @@ pub(crate) fn jarm(vector: &Vector) -> Verdict {
     let mode = ResponseMode::from_name(mode).ok_or("no such mode")?;
     let state = vector.text("expected_state").unwrap_or("xyz");
     let pending = pending(&client, mode, state)?;
-    match sent_code(&client, pending, vector.must("callback")?, now) {
-        Ok(code) => same(
+    match sent_code(&client, pending, vector.required_text("callback")?, now) {
+        Ok(code) => check_equal(
             "code",
             Some(code.as_str()),
             vector.expected["ok"]["code"].as_str(),
@@ -190,10 +190,10 @@ pub(crate) fn jar(vector: &Vector) -> Verdict {
                 expected_value.extend(extra);
                 names.sort_unstable();
                 expected_value.sort_unstable();
-                same("parameters", names, expected_value)?;
+                check_equal("parameters", names, expected_value)?;
                 let object = pairs.iter().find(|(name, _)| name == "request");
                 let claims = part(object.map_or("", |(_, jwt)| jwt), 1)?;
-                same("client_id", claims["client_id"].as_str(), Some(id))?;
+                check_equal("client_id", claims["client_id"].as_str(), Some(id))?;
             }
             Ok(())
         }
@@ -209,10 +209,10 @@ pub(crate) fn jar(vector: &Vector) -> Verdict {
             expect::outcome(&vector.expected, begun(&client, 1, auth_request).map(drop)).map(drop)
         }
         None => {
-            let Ok(url) = Url::parse(vector.must("request_uri")?) else {
+            let Ok(url) = Url::parse(vector.required_text("request_uri")?) else {
                 // Other kinds of URL cannot be expressed.
                 let class = vector.expected["error"].as_str();
-                return same("class", class, Some("request_uri_scheme"));
+                return check_equal("class", class, Some("request_uri_scheme"));
             };
             let auth_request = authorization_request(CALLBACK)
                 .map_err(text)?
@@ -234,19 +234,19 @@ pub(crate) fn signed_as_wanted(
     now: u64,
 ) -> Verdict {
     let expected = &vector.expected;
-    same("typ", &header["typ"], &expected["header_typ"])?;
+    check_equal("typ", &header["typ"], &expected["header_typ"])?;
     for (name, value) in expected["claims"].as_object().ok_or("no claims")? {
         match name.as_str() {
             "exp_max" => {
                 let exp = claims["exp"].as_u64().ok_or("no exp")?;
-                holds("exp", exp > now && Some(exp) <= value.as_u64())?;
+                check("exp", exp > now && Some(exp) <= value.as_u64())?;
             }
-            _ => same(name, &claims[name], value)?,
+            _ => check_equal(name, &claims[name], value)?,
         }
     }
     let input_params = vector.input["params"].as_object().ok_or("no parameters")?;
     for name in input_params.keys().filter(|name| *name != "state") {
-        same(name, &claims[name], &input_params[name])?;
+        check_equal(name, &claims[name], &input_params[name])?;
     }
     Ok(())
 }
@@ -259,11 +259,11 @@ fn built(vector: &Vector, begun: &Authorization, now: u64) -> Verdict {
     let expected = &vector.expected;
     signed_as_wanted(vector, &header, &claims, now)?;
     let state = begun.pending.state().expose();
-    same("state", claims["state"].as_str(), Some(state.as_str()))?;
+    check_equal("state", claims["state"].as_str(), Some(state.as_str()))?;
     for name in crate::format::texts(&expected["must_not_contain"]) {
-        holds(&name, claims.get(&name).is_none())?;
+        check(&name, claims.get(&name).is_none())?;
     }
-    holds("sub", claims.get("sub").is_none())
+    check("sub", claims.get("sub").is_none())
 }
 
 pub(crate) fn step_up(vector: &Vector) -> Verdict {
@@ -275,18 +275,22 @@ pub(crate) fn step_up(vector: &Vector) -> Verdict {
     }
     if let Some(callback) = vector.text("callback") {
         let client = client(ISSUER, "client1", &Value::Null).map_err(text)?;
-        let pending = pending(&client, ResponseMode::Query, vector.must("expected_state")?)?;
+        let pending = pending(
+            &client,
+            ResponseMode::Query,
+            vector.required_text("expected_state")?,
+        )?;
         let error = client.redeem(pending, callback).map(drop).err();
         let error = error.ok_or("accepted")?;
         let code = error.server_error().and_then(|server| server.error());
-        same("code", code, vector.expected["code"].as_str())?;
-        return same("retry", error.advice().as_str() == "retry", false);
+        check_equal("code", code, vector.expected["code"].as_str())?;
+        return check_equal("retry", error.advice().as_str() == "retry", false);
     }
     let status = vector.input["status"]
         .as_u64()
         .and_then(|status| StatusCode::from_u16(u16::try_from(status).ok()?).ok());
     let status = status.ok_or("no status")?;
-    let field = vector.must("www_authenticate")?;
+    let field = vector.required_text("www_authenticate")?;
     let required_step_up = resource::step_up(status, [field.as_bytes()]);
     if let Some(action) = vector.expected["action"].as_str() {
         return check_action(vector, action, status, field, required_step_up);
@@ -302,7 +306,7 @@ pub(crate) fn step_up(vector: &Vector) -> Verdict {
     {
         let [name, value] = [&pair[0], &pair[1]].map(|part| part.as_str().unwrap_or_default());
         let found = authorize_parameters.iter().find(|(key, _)| key == name);
-        same(name, found.map(|(_, value)| value.as_str()), Some(value))?;
+        check_equal(name, found.map(|(_, value)| value.as_str()), Some(value))?;
     }
     Ok(())
 }
@@ -328,13 +332,13 @@ fn check_action(
     let value = HeaderValue::from_str(field).map_err(|error| error.to_string())?;
     headers.insert(WWW_AUTHENTICATE, value);
     if action.contains("retry once") {
-        holds("no step-up is requested", required_step_up.is_none())?;
-        return holds(
+        check("no step-up is requested", required_step_up.is_none())?;
+        return check(
             "renewed",
             resource::verdict(status, &headers) == Asking::Renew,
         );
     }
-    holds("the caller gets the response", action == "surface error")?;
+    check("the caller gets the response", action == "surface error")?;
     // The caller gets the response: neither a new token nor a login is requested.
     let api = Api::new(Resource::new(["https://api.example"]).map_err(text)?);
     let mut request = ResourceRequest::new(&api, Method::GET, "https://api.example/x");
@@ -352,12 +356,12 @@ fn check_action(
             .resume(&clock, Event::Reply(status, &headers))
             .map_err(text)?,
     ];
-    holds("handed back", matches!(steps, [_, _, CallStep::Done]))?;
+    check("handed back", matches!(steps, [_, _, CallStep::Done]))?;
     if vector.input["same_challenge_already_answered"] == true {
         return repeated(&required_step_up.ok_or("no step-up is requested")?);
     }
     let has_no_issuer = vector.text("grant") == Some("client_credentials");
-    holds(
+    check(
         "no step-up is possible",
         required_step_up.is_none() || has_no_issuer,
     )
@@ -367,7 +371,7 @@ fn check_action(
 fn repeated(required_step_up: &StepUp) -> Verdict {
     let client = client(ISSUER, "client1", &Value::Null).map_err(text)?;
     let tokens = stepped_up(&client, required_step_up)?;
-    same(
+    check_equal(
         "the second time",
         satisfies(&client, required_step_up, &tokens)?,
         true,
@@ -433,16 +437,16 @@ fn chosen(vector: &Vector) -> Verdict {
         )?;
         let key = grant_key(tokens.step_up().ok_or("not of a step-up")?);
         let is_found = key == grant_key(&needed);
-        same("met", satisfies(&client, &needed, &tokens)?, is_found)?;
+        check_equal("met", satisfies(&client, &needed, &tokens)?, is_found)?;
         keys.push(key);
         found.extend(is_found.then_some(at as u64));
     }
     let count = keys.len();
     keys.sort_unstable();
     keys.dedup();
-    same("grants", keys.len(), count)?;
+    check_equal("grants", keys.len(), count)?;
     let expected_value: Vec<_> = vector.expected["use"].as_u64().into_iter().collect();
-    same("used", found, expected_value)
+    check_equal("used", found, expected_value)
 }
 
 fn introspected(vector: &Vector, reply: &Value) -> Verdict {
@@ -465,7 +469,7 @@ fn introspected(vector: &Vector, reply: &Value) -> Verdict {
     };
     let tokens = Arc::new(token);
     for name in ["acr", "auth_time"] {
-        same(
+        check_equal(
             name,
             tokens.extra.get(name),
             Some(&vector.expected["ok"][name]),

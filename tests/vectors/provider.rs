@@ -16,15 +16,15 @@ use oauth_core::{
 };
 use serde_json::{Value, json as data};
 
-use crate::ask::{Outcome, Runner, as_example, confidential, public, request};
 use crate::conversation::{
     AuthorizeInput, ClientConfig, Conversation, ServerConfig, TokenInput, TurnInput,
 };
 use crate::fields::Reply;
-use crate::format::{Failure, Vector, Verdict, holds, same, texts};
+use crate::format::{Failure, Vector, Verdict, check, check_equal, texts};
 use crate::metadata::document;
-use crate::said::{Done, Sent, TokensOutput, TurnOutput};
+use crate::runner::{Outcome, Runner, as_example, confidential, public, request};
 use crate::token::moment;
+use crate::transcript::{Done, Sent, TokensOutput, TurnOutput};
 
 const BY_PRESET: &str = "this deviation comes with a preset, and cannot be set directly";
 const SIGNED: &str = "only Rust supports client secrets signed by a key of the host";
@@ -36,7 +36,7 @@ pub(crate) fn deviation(vector: &Vector, runner: &mut Runner) -> Verdict {
     match handling {
         "JSON response" => {
             let sent = sent(runner, Rules::default(), ClientConfig::default())?;
-            same("accept", sent.header("accept"), Some("application/json"))
+            check_equal("accept", sent.header("accept"), Some("application/json"))
         }
         "oauth_error" => {
             let refused =
@@ -44,7 +44,7 @@ pub(crate) fn deviation(vector: &Vector, runner: &mut Runner) -> Verdict {
                     .err();
             let named = refused.and_then(|refused| refused.error);
             let want: Value = serde_json::from_str(sample).map_err(|error| error.to_string())?;
-            same("error", named.as_deref(), want["error"].as_str())
+            check_equal("error", named.as_deref(), want["error"].as_str())
         }
         "lenient" | "ignored members" => lenient(runner, sample, about),
         "exact compare keeps the slash" => exact_issuer(runner, sample),
@@ -55,16 +55,16 @@ pub(crate) fn deviation(vector: &Vector, runner: &mut Runner) -> Verdict {
                 ..ClientConfig::default()
             };
             let sent = sent(runner, Rules::default(), client)?;
-            same("user-agent", sent.header("user-agent"), Some("mine/1"))?;
-            holds("Basic", sent.header("authorization").is_some())
+            check_equal("user-agent", sent.header("user-agent"), Some("mine/1"))?;
+            check("Basic", sent.header("authorization").is_some())
         }
         "raw extra params" | "extra params" => extra(runner, sample, about),
         "body encoder hook" => {
             let plain = sent(runner, Rules::default(), ClientConfig::default())?;
             let is_json = |sent: &Sent| serde_json::from_str::<Value>(&sent.body).is_ok();
-            holds("a form by default", !is_json(&plain))?;
+            check("a form by default", !is_json(&plain))?;
             let json = json_request(runner);
-            runner.part(json)
+            runner.allow_unsupported(json)
         }
         "issuer function" => of_the_core(runner, BY_PRESET, tenant_issuer),
         "parameter rename hook" => of_the_core(runner, BY_PRESET, || renamed(sample)),
@@ -112,7 +112,7 @@ fn sent(runner: &mut Runner, rules: Rules, with: ClientConfig) -> Result<Sent, F
         }
     };
     let input = if is_page {
-        crate::ask::code("c")
+        crate::runner::code("c")
     } else {
         TurnInput::ClientCredentials {
             scope: String::new(),
@@ -128,11 +128,11 @@ fn json_request(runner: &mut Runner) -> Verdict {
     let grant = match runner.lang {
         crate::lang::Lang::Browser => "authorization_code",
         _ => {
-            holds("Basic", sent.header("authorization").is_some())?;
+            check("Basic", sent.header("authorization").is_some())?;
             "client_credentials"
         }
     };
-    same("grant_type", body["grant_type"].as_str(), Some(grant))
+    check_equal("grant_type", body["grant_type"].as_str(), Some(grant))
 }
 
 /// The tokens that the client reads from a response.
@@ -179,10 +179,10 @@ fn lenient(runner: &mut Runner, sample: &str, about: &str) -> Verdict {
         Value::String(seconds) => seconds.parse().ok(),
         seconds => seconds.as_f64().map(|seconds| seconds as u64),
     };
-    same("expires_in", tokens.get("expires_in")?.as_u64(), lifetime)?;
+    check_equal("expires_in", tokens.get("expires_in")?.as_u64(), lifetime)?;
     let refresh_token = tokens.text("refresh_token")?;
     let given = body["refresh_token"].as_str().map(str::to_owned);
-    same("refresh_token", refresh_token, given)?;
+    check_equal("refresh_token", refresh_token, given)?;
     let mut names = match &body["scope"] {
         Value::String(names) => names.split_whitespace().map(str::to_owned).collect(),
         names => texts(names),
@@ -191,9 +191,9 @@ fn lenient(runner: &mut Runner, sample: &str, about: &str) -> Verdict {
     if !names.is_empty() {
         let mut scope = tokens.scope()?;
         scope.sort_unstable();
-        same("the scope's names", scope, names)?;
+        check_equal("the scope's names", scope, names)?;
     }
-    holds(
+    check(
         "the sample deviates",
         body.as_object().is_some_and(|body| body.len() > 2),
     )
@@ -252,24 +252,24 @@ fn quirk(runner: &mut Runner, sample: &str, about: &str) -> Verdict {
         return Err(format!("no sample for {about:?}").into());
     };
     let default = play_token_response(runner, Rules::default(), status, media, &body)?;
-    holds("the default refuses", default.is_err())?;
+    check("the default refuses", default.is_err())?;
     let is_listed = quirk == Quirk::ErrorsArray;
     let opted = play_token_response(runner, with(quirk), status, media, &body).and_then(|read| {
         if is_listed {
             let error_code = read.err().and_then(|refused| refused.error);
             let want: Value = serde_json::from_str(sample).map_err(|error| error.to_string())?;
             let want = want["errors"][0]["errorType"].as_str();
-            return same("error", error_code.as_deref(), want);
+            return check_equal("error", error_code.as_deref(), want);
         }
         let tokens = read.map_err(|refusal| refusal.message)?;
         let token = tokens.text("access_token")?.unwrap_or_default();
-        holds("the token is read", !token.is_empty())?;
+        check("the token is read", !token.is_empty())?;
         if about.contains("with expires") || body.contains("expiresIn") {
-            same("expires_in", tokens.get("expires_in")?, data!(1))?;
+            check_equal("expires_in", tokens.get("expires_in")?, data!(1))?;
         }
         Ok(())
     });
-    runner.part(opted)
+    runner.allow_unsupported(opted)
 }
 
 fn comma_scope(runner: &mut Runner) -> Verdict {
@@ -278,13 +278,13 @@ fn comma_scope(runner: &mut Runner) -> Verdict {
     let mut names = |what: &str, rules: Rules, want: usize| -> Verdict {
         let tokens = play_token_response(runner, rules, 200, "application/json", &body)?;
         let tokens = tokens.map_err(|refusal| refusal.message)?;
-        same(what, tokens.scope()?.len(), want)
+        check_equal(what, tokens.scope()?.len(), want)
     };
     names("names by default", Rules::default(), 1)?;
     let in_replies = names("names in replies", with(Quirk::ReplyScopeDelimiter(',')), 2);
     let everywhere = names("names", with(Quirk::ScopeDelimiter(',')), 2);
-    runner.part(in_replies)?;
-    runner.part(everywhere)
+    runner.allow_unsupported(in_replies)?;
+    runner.allow_unsupported(everywhere)
 }
 
 fn zero_lifetime(runner: &mut Runner) -> Verdict {
@@ -292,11 +292,11 @@ fn zero_lifetime(runner: &mut Runner) -> Verdict {
     let mut life = |what: &str, rules: Rules, want: Value| -> Verdict {
         let tokens = play_token_response(runner, rules, 200, "application/json", &body)?;
         let tokens = tokens.map_err(|refusal| refusal.message)?;
-        same(what, tokens.get("expires_in")?, want)
+        check_equal(what, tokens.get("expires_in")?, want)
     };
     life("expired at once by default", Rules::default(), data!(0))?;
     let forever = life("no end", with(Quirk::ZeroLifetimeIsForever), Value::Null);
-    runner.part(forever)
+    runner.allow_unsupported(forever)
 }
 
 fn tenant_issuer() -> Verdict {
@@ -304,16 +304,16 @@ fn tenant_issuer() -> Verdict {
     let rules = with(Quirk::TenantIssuer(template.to_owned()));
     let common = Issuer::parse("https://login.microsoftonline.com/common/v2.0").map_err(text)?;
     let tenant = template.replace("{tenantid}", "9188040d-6c67-4c5b-b112-36a304b66dad");
-    holds("a tenant of the template", common.matches(&tenant, &rules))?;
-    holds(
+    check("a tenant of the template", common.matches(&tenant, &rules))?;
+    check(
         "no other path",
         !common.matches(&template.replace("{tenantid}", "a/b"), &rules),
     )?;
-    holds(
+    check(
         "no other host",
         !common.matches(&tenant.replace("login", "evil"), &rules),
     )?;
-    holds(
+    check(
         "refused by default",
         !common.matches(&tenant, &Rules::default()),
     )
@@ -340,13 +340,13 @@ fn exact_issuer(runner: &mut Runner, sample: &str) -> Verdict {
     };
     match named(sample)? {
         Some(TurnOutput::Done(Done::Server(server))) => {
-            same("as given", server.issuer.as_str(), sample)?;
+            check_equal("as given", server.issuer.as_str(), sample)?;
         }
         other => return Err(format!("want a server, got {other:?}").into()),
     }
     match named(sample.trim_end_matches('/'))? {
         Some(TurnOutput::Error(refusal)) => {
-            same("the slash counts", refusal.code.as_str(), "metadata.issuer")
+            check_equal("the slash counts", refusal.code.as_str(), "metadata.issuer")
         }
         other => Err(format!("want it refused, got {other:?}").into()),
     }
@@ -382,14 +382,14 @@ fn renamed(sample: &str) -> Verdict {
             .find(|(name, _)| name == name_wanted)
             .map(|(_, value)| value.as_str())
     };
-    same(name, value(name), Some("id"))?;
-    same("client_id", value("client_id"), None)?;
-    same("scope", value("scope"), Some("a,b"))?;
+    check_equal(name, value(name), Some("id"))?;
+    check_equal("client_id", value("client_id"), None)?;
+    check_equal("scope", value("scope"), Some("a,b"))?;
     let uri = RedirectUri::parse("https://app.example/cb").map_err(text)?;
     let (url, _) = client
         .authorize(&moment(0), AuthorizationRequest::new(uri).scope(scope))
         .map_err(text)?;
-    holds(
+    check(
         "in the URL too",
         url.as_str().contains(&format!("{name}=id")) && !url.as_str().contains("client_id="),
     )
@@ -415,12 +415,12 @@ fn extra(runner: &mut Runner, sample: &str, about: &str) -> Verdict {
     match outputs.next() {
         Some(TurnOutput::Authorized { url, .. }) => {
             let sent = crate::scope::parameter(&url, name)?;
-            same("the parameter as it is", sent.as_deref(), Some(value))?;
+            check_equal("the parameter as it is", sent.as_deref(), Some(value))?;
         }
         other => return Err(format!("want a URL, got {other:?}").into()),
     }
     match outputs.next() {
-        Some(TurnOutput::Error(refusal)) => same(
+        Some(TurnOutput::Error(refusal)) => check_equal(
             "protocol parameters cannot be set",
             refusal.code.as_str(),
             "form.reserved_parameter",
@@ -437,14 +437,14 @@ fn extra(runner: &mut Runner, sample: &str, about: &str) -> Verdict {
         runner
             .play(&conversation)
             .and_then(|mut introspection| match introspection.pop() {
-                Some(TurnOutput::Error(refusal)) => same(
+                Some(TurnOutput::Error(refusal)) => check_equal(
                     "no introspection",
                     refusal.code.as_str(),
                     "endpoint.missing",
                 ),
                 other => Err(format!("want it missing, got {other:?}").into()),
             });
-    runner.part(missing)
+    runner.allow_unsupported(missing)
 }
 
 /// Apple: the client secret is a JWT that the host signs, the callback is a posted form, and a
@@ -460,7 +460,7 @@ fn apple() -> Verdict {
         Step::Sign(job) => job,
         step => return Err(format!("want a signature, got {step:?}").into()),
     };
-    same("key", (job.key_id.as_str(), job.alg), ("KEY", "ES256"))?;
+    check_equal("key", (job.key_id.as_str(), job.alg), ("KEY", "ES256"))?;
     let signed = exchange
         .resume(&moment(1000), Input::Signed(Bytes::from(vec![1; 64])))
         .map_err(text)?;
@@ -474,7 +474,7 @@ fn apple() -> Verdict {
         .find(|(name, _)| name == "client_secret")
         .map(|(_, jwt)| jwt.clone());
     let input = String::from_utf8_lossy(&job.signing_input).into_owned();
-    holds(
+    check(
         "the JWT is the signed input",
         secret.is_some_and(|jwt| jwt.starts_with(&input) && jwt.split('.').count() == 3),
     )?;
@@ -483,7 +483,7 @@ fn apple() -> Verdict {
             .ok()
             .and_then(|value| value.as_bool_or_text())
     };
-    same(
+    check_equal(
         "flags",
         [flag("true"), flag("\"true\""), flag("\"false\""), flag("1")],
         [Some(true), Some(true), Some(false), None],

@@ -12,11 +12,11 @@ use oauth_core::{
 };
 use serde_json::json;
 
-use crate::ask::{Runner, as_example, confidential, flow, public, stored_tokens};
 use crate::conversation::{Conversation, TokenInput, TurnInput};
 use crate::fields::Reply;
-use crate::format::{Failure, Vector, Verdict, holds};
+use crate::format::{Failure, Vector, Verdict, check};
 use crate::lang::Lang;
+use crate::runner::{Runner, as_example, confidential, flow, public, stored_tokens};
 use crate::token::{client, moment};
 
 /// The texts that the library renders of its objects.
@@ -24,7 +24,7 @@ use crate::token::{client, moment};
 struct ShownTexts(Vec<(&'static str, String)>);
 
 impl ShownTexts {
-    fn debug(&mut self, what: &'static str, value: &impl std::fmt::Debug) {
+    fn add_debug_text(&mut self, what: &'static str, value: &impl std::fmt::Debug) {
         self.0.push((what, format!("{value:?} {value:#?}")));
     }
 
@@ -65,7 +65,7 @@ pub(crate) fn secret(vector: &Vector, runner: &mut Runner) -> Verdict {
     let mut texts = Vec::new();
     let is_sent = vector.input["is_sent"] != false;
     for conversation in conversations(claimed, callback.zip(Some(is_sent)), runner.lang) {
-        texts.extend(runner.shown(&conversation)?);
+        texts.extend(runner.rendered_texts(&conversation)?);
     }
     clean(texts.iter().map(|text| (runner.lang.name(), text)), needle)?;
     if runner.is_rust() {
@@ -89,12 +89,12 @@ fn clean<'a>(shown: impl Iterator<Item = (&'a str, &'a String)>, needle: &str) -
     let mut count = 0;
     for (what, text) in shown {
         count += 1;
-        holds(
+        check(
             &format!("{what} shows the secret: {text}"),
             !text.contains(needle),
         )?;
     }
-    holds("texts were rendered", count > 3)
+    check("texts were rendered", count > 3)
 }
 
 /// Conversations with the secret in each possible position: as client secret, code, state,
@@ -198,24 +198,24 @@ fn conversations(value: &str, callback: Option<(&str, bool)>, lang: Lang) -> Vec
 fn wrong_callback(callback: &str, shown: &mut ShownTexts) -> Verdict {
     for uri in ["https://app.example/cb", "https://app.example/other"] {
         let pending = pending(uri, "another-state", None)?;
-        shown.debug("pending", &pending);
+        shown.add_debug_text("pending", &pending);
         let client = client(Rules::default(), "secret").map_err(|error| error.to_string())?;
         let refused = client.redeem(pending, callback).err().ok_or("accepted")?;
         shown.error("callback error", &refused);
     }
     match callback.parse::<oauth_core::url::Url>() {
-        Ok(url) => shown.debug("url", &url),
+        Ok(url) => shown.add_debug_text("url", &url),
         Err(error) => shown.error("no URL", &error),
     }
     Ok(())
 }
 
 fn everywhere(value: &str, shown: &mut ShownTexts) -> Verdict {
-    shown.debug("secret", &Secret::from(value));
+    shown.add_debug_text("secret", &Secret::from(value));
     // As the client secret, sent in both ways.
     let text = |error: Error| error.to_string();
     let basic = client(Rules::default(), value).map_err(text)?;
-    shown.debug("client", &basic);
+    shown.add_debug_text("client", &basic);
     converse(&mut basic.client_credentials(Scope::none()), value, shown)?;
     // As a parameter of a token request.
     for name in [
@@ -228,15 +228,15 @@ fn everywhere(value: &str, shown: &mut ShownTexts) -> Verdict {
         let grant = Extension::new("urn:x")
             .and_then(|grant| grant.parameter(name, value))
             .map_err(text)?;
-        shown.debug("grant", &grant);
+        shown.add_debug_text("grant", &grant);
         converse(&mut basic.token(grant, Scope::none()), value, shown)?;
     }
-    shown.debug("password", &danger::password("name", value));
+    shown.add_debug_text("password", &danger::password("name", value));
     // As each secret of a flow.
     let verifier = verifier(value);
     let flow = pending("https://app.example/cb", value, Some((value, &verifier)))?;
-    shown.debug("pending", &flow);
-    shown.debug("stored flow", &flow.to_json());
+    shown.add_debug_text("pending", &flow);
+    shown.add_debug_text("stored flow", &flow.to_json());
     // As any member of a token response.
     let stored = json!({
         "version": 1, "issuer": "https://as.example", "client_id": "s6BhdRkqt3", "access_token": value,
@@ -244,8 +244,8 @@ fn everywhere(value: &str, shown: &mut ShownTexts) -> Verdict {
         "refresh_scope": null, "id_token": value, "extra": { "registration_access_token": value },
     });
     let tokens = Tokens::from_json(&stored.to_string()).map_err(text)?;
-    shown.debug("tokens", &tokens);
-    shown.debug("stored tokens", &tokens.to_json());
+    shown.add_debug_text("tokens", &tokens);
+    shown.add_debug_text("stored tokens", &tokens.to_json());
     Ok(())
 }
 
@@ -256,11 +256,11 @@ fn converse<E: Exchange>(exchange: &mut E, value: &str, shown: &mut ShownTexts) 
         .map_err(|error| error.to_string())?
     {
         Step::Send(request) => {
-            shown.debug("request headers", request.headers());
+            shown.add_debug_text("request headers", request.headers());
             let step: Step<()> = Step::Send(request);
-            shown.debug("step", &step);
+            shown.add_debug_text("step", &step);
         }
-        step => shown.debug("step", &step),
+        step => shown.add_debug_text("step", &step),
     }
     let body = json!({
         "error": "invalid_client", "error_description": format!("bad {value}"),
@@ -273,7 +273,7 @@ fn converse<E: Exchange>(exchange: &mut E, value: &str, shown: &mut ShownTexts) 
         .headers_mut()
         .insert(http::header::CONTENT_TYPE, json_type);
     let input = Input::Reply(reply);
-    shown.debug("input", &input);
+    shown.add_debug_text("input", &input);
     let refused = exchange.resume(&moment(1), input).err().ok_or("accepted")?;
     shown.error("refusal", &refused);
     Ok(())

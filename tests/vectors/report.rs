@@ -44,7 +44,7 @@ impl Report {
         }
     }
 
-    pub(crate) fn left_out(&mut self, lang: Lang, reason: &'static str) {
+    pub(crate) fn record_unsupported(&mut self, lang: Lang, reason: &'static str) {
         *self.left_out.entry((lang, reason)).or_default() += 1;
     }
 

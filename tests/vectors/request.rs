@@ -13,12 +13,12 @@ use oauth_core::{
 };
 use serde_json::{Value, json};
 
-use crate::ask::{self, Runner, flow, public, request, stored_tokens};
 use crate::callback;
 use crate::conversation::{ClientConfig, Conversation, ServerConfig, TurnInput};
 use crate::expect;
 use crate::fields::{Reply, Text};
-use crate::format::{Failure, Vector, Verdict, holds, same};
+use crate::format::{Failure, Vector, Verdict, check, check_equal};
+use crate::runner::{self, Runner, flow, public, request, stored_tokens};
 use crate::token::{self, moment};
 
 const WITHOUT_PKCE: &str = "only Rust offers authorization without PKCE, which is dangerous";
@@ -105,7 +105,7 @@ fn authorization_url(vector: &Vector) -> Verdict {
         .map_err(text)?;
     let base = vector.expected["url_base"].as_str().ok_or("no url_base")?;
     let (before, query) = url.as_str().split_once('?').ok_or("no query")?;
-    same(
+    check_equal(
         "url_base",
         before,
         base.split('?').next().unwrap_or_default(),
@@ -127,7 +127,7 @@ fn token_request(vector: &Vector, runner: &mut Runner) -> Verdict {
         .get("if_offered")
         .unwrap_or(&vector.expected);
     let scope = String::new();
-    let input = match vector.must("grant")? {
+    let input = match vector.required_text("grant")? {
         "authorization_code" => code_request(vector)?,
         "refresh_token" => TurnInput::Refresh {
             scope,
@@ -135,8 +135,8 @@ fn token_request(vector: &Vector, runner: &mut Runner) -> Verdict {
         },
         "client_credentials" => TurnInput::ClientCredentials { scope },
         "password" => TurnInput::Password {
-            username: vector.must("username")?.to_owned(),
-            password: vector.must("password")?.to_owned(),
+            username: vector.required_text("username")?.to_owned(),
+            password: vector.required_text("password")?.to_owned(),
             scope,
         },
         uri => {
@@ -148,22 +148,22 @@ fn token_request(vector: &Vector, runner: &mut Runner) -> Verdict {
         }
     };
     let client = ClientConfig {
-        id: vector.must("client_id")?.to_owned(),
+        id: vector.required_text("client_id")?.to_owned(),
         secret: vector.text("client_secret").map(str::to_owned),
         auth: Some(vector.text("auth").unwrap_or("none").to_owned()),
         ..ClientConfig::default()
     };
     let conversation = Conversation::new(Some(server_example()), Some(client)).then(0, input);
     let sent = request(runner.play(&conversation)?.pop())?;
-    same(
+    check_equal(
         "method",
         Some(sent.method.as_str()),
         want["method"].as_str(),
     )?;
-    same("url", Some(sent.url.as_str()), want["url"].as_str())?;
+    check_equal("url", Some(sent.url.as_str()), want["url"].as_str())?;
     same_set(sent.form()?, pairs(&want["params"]))?;
     for (name, value) in want["headers"].as_object().into_iter().flatten() {
-        same(
+        check_equal(
             name,
             sent.header(&name.to_ascii_lowercase()),
             value.as_str(),
@@ -171,7 +171,7 @@ fn token_request(vector: &Vector, runner: &mut Runner) -> Verdict {
     }
     if let Some(name) = want["must_not_have_header"].as_str() {
         let is_absent = sent.header(&name.to_ascii_lowercase()).is_none();
-        holds("the header is absent", is_absent)?;
+        check("the header is absent", is_absent)?;
     }
     Ok(())
 }
@@ -200,7 +200,7 @@ fn extension(vector: &Vector, uri: &str, want: &Value) -> Verdict {
     let Step::Send(request) = exchange.resume(&at, Input::Begin).map_err(text)? else {
         return Err("the first result is not a request".to_owned().into());
     };
-    same(
+    check_equal(
         "url",
         Some(request.uri().to_string().as_str()),
         want["url"].as_str(),
@@ -212,13 +212,14 @@ fn extension(vector: &Vector, uri: &str, want: &Value) -> Verdict {
 }
 
 fn code_request(vector: &Vector) -> Result<TurnInput, Failure> {
-    let uri = vector.must("redirect_uri")?;
-    let query = serde_urlencoded::to_string([("code", vector.must("code")?), ("state", "xyz")]);
+    let uri = vector.required_text("redirect_uri")?;
+    let query =
+        serde_urlencoded::to_string([("code", vector.required_text("code")?), ("state", "xyz")]);
     let query = query.map_err(|error| error.to_string())?;
     Ok(TurnInput::Redeem {
         callback: format!("{uri}?{query}"),
         flow: Some(flow(json!({
-            "issuer": "https://server.example.com", "client_id": vector.must("client_id")?,
+            "issuer": "https://server.example.com", "client_id": vector.required_text("client_id")?,
             "redirect_uri": uri, "code_verifier": vector.text("code_verifier"),
         }))),
     })
@@ -246,8 +247,8 @@ fn refresh_storage(vector: &Vector, runner: &mut Runner) -> Verdict {
         .then(1, reply);
     let mut outputs = runner.play(&conversation)?.into_iter();
     request(outputs.next())?;
-    let tokens = ask::tokens(outputs.next())?.map_err(|refusal| refusal.message)?;
-    same(
+    let tokens = runner::tokens(outputs.next())?.map_err(|refusal| refusal.message)?;
+    check_equal(
         "stored",
         tokens.text("refresh_token")?.as_deref(),
         vector.expected["stored_refresh_token_after"].as_str(),
@@ -267,5 +268,5 @@ fn pairs(value: &Value) -> Vec<(String, String)> {
 fn same_set(mut access_tokens: Vec<(String, String)>, mut want: Vec<(String, String)>) -> Verdict {
     access_tokens.sort();
     want.sort();
-    same("parameters", access_tokens, want)
+    check_equal("parameters", access_tokens, want)
 }

@@ -2,12 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::ask::{Runner, as_example, public};
 use crate::conversation::{Conversation, TurnInput};
 use crate::expect::outcome;
 use crate::fields::Reply;
-use crate::format::{Failure, Vector, Verdict, same, texts};
-use crate::said::{Done, Refusal, TurnOutput};
+use crate::format::{Failure, Vector, Verdict, check_equal, texts};
+use crate::runner::{Runner, as_example, public};
+use crate::transcript::{Done, Refusal, TurnOutput};
 
 /// The resource identifier of vectors that have none.
 const RESOURCE: &str = "https://r.example/a";
@@ -15,27 +15,27 @@ const RESOURCE: &str = "https://r.example/a";
 pub(crate) fn metadata(vector: &Vector, runner: &mut Runner) -> Verdict {
     let (places, outcome_for) = discovery_requests(vector, runner)?;
     if let Some(url) = vector.expected["url"].as_str() {
-        return same("url", places.first().map(String::as_str), Some(url));
+        return check_equal("url", places.first().map(String::as_str), Some(url));
     }
     if let Some(urls) = vector.expected.get("urls_in_order") {
-        return same("urls_in_order", places, texts(urls));
+        return check_equal("urls_in_order", places, texts(urls));
     }
     if vector.expected["no_network_request"] == true {
-        same("places", places, Vec::new())?;
+        check_equal("places", places, Vec::new())?;
     }
     let Some(record) = outcome(&vector.expected, outcome_for)? else {
         return Ok(());
     };
-    same(
+    check_equal(
         "resource",
         &record["resource"],
         &vector.input["document"]["resource"],
     )?;
     let servers = texts(&vector.input["document"]["authorization_servers"]);
-    same("servers", texts(&record["authorization_servers"]), servers)?;
+    check_equal("servers", texts(&record["authorization_servers"]), servers)?;
     for (kind, member) in [("mtls", "requires_mtls"), ("dpop", "requires_dpop")] {
         let want = vector.expected["requires"] == kind;
-        same(member, record[member].as_bool(), Some(want))?;
+        check_equal(member, record[member].as_bool(), Some(want))?;
     }
     Ok(())
 }

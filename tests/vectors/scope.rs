@@ -4,15 +4,15 @@ use oauth_core::Scope;
 use oauth_core::quirk::{Quirk, Rules, Strictness};
 use serde_json::{Value, json};
 
-use crate::ask::{
-    Outcome, Runner, as_example, confidential, public, request, sent, stored_tokens, tokens,
-};
 use crate::conversation::{AuthorizeInput, Conversation, TurnInput};
 use crate::expect::outcome;
 use crate::fields::Reply;
-use crate::format::{Failure, Vector, Verdict, holds, same, texts};
+use crate::format::{Failure, Vector, Verdict, check, check_equal, texts};
 use crate::lang::Lang;
-use crate::said::{TokensOutput, TurnOutput};
+use crate::runner::{
+    Outcome, Runner, as_example, confidential, public, request, sent, stored_tokens, tokens,
+};
+use crate::transcript::{TokensOutput, TurnOutput};
 
 const OF_THE_CORE: &str = "only Rust exposes the core's advice on which scope to request next";
 
@@ -29,8 +29,8 @@ pub(crate) fn scope(vector: &Vector, runner: &mut Runner) -> Verdict {
         Err(Failure::OutOfReach(OF_THE_CORE))
     } else if input.get("previously_requested").is_some() {
         let before = of(&input["previously_requested"])?;
-        let next = before.union(&parse(vector.must("challenge_scope")?)?);
-        same(
+        let next = before.union(&parse(vector.required_text("challenge_scope")?)?);
+        check_equal(
             "next",
             names(&next),
             texts(&vector.expected["next_request_scope"]),
@@ -41,15 +41,15 @@ pub(crate) fn scope(vector: &Vector, runner: &mut Runner) -> Verdict {
 }
 
 fn syntax(vector: &Vector, runner: &mut Runner) -> Verdict {
-    let raw = vector.must("raw")?;
+    let raw = vector.required_text("raw")?;
     if let Some(requested_scopes) = outcome(&vector.expected, authorize_scopes(runner, raw)?)? {
-        same(
+        check_equal(
             "scopes",
             requested_scopes,
             texts(&vector.expected["scopes"]),
         )?;
         if let (Some(other), true) = (vector.expected.get("equal_as_set_to"), runner.is_rust()) {
-            same("as sets", parse(raw)?, of(other)?)?;
+            check_equal("as sets", parse(raw)?, of(other)?)?;
         }
     }
     if let Some(strict) = vector.expected.get("strict") {
@@ -60,16 +60,16 @@ fn syntax(vector: &Vector, runner: &mut Runner) -> Verdict {
         // For the client, a scope with invalid syntax is an error in the token response.
         let refused =
             grant(runner, &rules, &Scope::none(), &json!(raw), None).and_then(|refused| {
-                holds(
+                check(
                     "strict refuses",
                     strict["error"].is_string() && refused.is_err(),
                 )
             });
-        runner.part(refused)?;
+        runner.allow_unsupported(refused)?;
     }
     if let Some(quirk) = vector.expected.get("quirk") {
         let verdict = delimited(runner, raw, quirk);
-        runner.part(verdict)?;
+        runner.allow_unsupported(verdict)?;
     }
     Ok(())
 }
@@ -126,7 +126,7 @@ fn delimited(runner: &mut Runner, raw: &str, quirk: &Value) -> Verdict {
     };
     let tokens = grant(runner, &rules, &Scope::none(), &json!(raw), None)?;
     let tokens = tokens.map_err(|refusal| refusal.message)?;
-    same("scopes", tokens.scope()?, texts(&quirk["scopes"]))
+    check_equal("scopes", tokens.scope()?, texts(&quirk["scopes"]))
 }
 
 fn granted(
@@ -149,14 +149,14 @@ fn granted(
         refresh.as_ref(),
     )?;
     if let Some(tokens) = outcome(&vector.expected, tokens)? {
-        same(
+        check_equal(
             "granted",
             tokens.scope()?,
             texts(&vector.expected["granted"]),
         )?;
         if let Some(warnings) = tokens.warnings() {
             let is_widened = warnings.iter().any(|code| code == "scope_widened");
-            same("widened", is_widened, vector.expected["widened"] == true)?;
+            check_equal("widened", is_widened, vector.expected["widened"] == true)?;
         }
     }
     if let Some(strict) = vector.expected.get("strict") {
@@ -167,7 +167,7 @@ fn granted(
         let verdict = grant(runner, &rules, &requested, response_scope, refresh.as_ref())
             .and_then(|tokens| outcome(strict, tokens))
             .map(drop);
-        runner.part(verdict)?;
+        runner.allow_unsupported(verdict)?;
     }
     Ok(())
 }
@@ -201,7 +201,7 @@ fn grant(
             0,
             TurnInput::Redeem {
                 callback: "https://app.example/cb?code=c&state=xyz".to_owned(),
-                flow: Some(crate::ask::flow(json!({ "scope": scope }))),
+                flow: Some(crate::runner::flow(json!({ "scope": scope }))),
             },
         ),
         None => conversation.then(0, TurnInput::ClientCredentials { scope }),
@@ -229,18 +229,18 @@ fn chosen(vector: &Vector) -> Verdict {
     };
     let chosen = Scope::choose(challenge.as_ref(), supported.as_ref());
     if vector.expected["scope"].is_array() {
-        same(
+        check_equal(
             "scope",
             chosen.as_ref().map(names),
             Some(texts(&vector.expected["scope"])),
         )
     } else {
-        same(
+        check_equal(
             "parameter",
             vector.expected["scope_parameter"].as_str(),
             Some("omitted"),
         )?;
-        same("scope", chosen, None)
+        check_equal("scope", chosen, None)
     }
 }
 

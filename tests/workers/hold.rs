@@ -1,4 +1,4 @@
-//! A store that reports what its worker holds, so that the killer of the worker knows the cost.
+//! A store that reports whether its worker holds the lease or a marker: the cost of killing the worker.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::worker::print_json;
 
-/// What a worker holds at a time.
+/// What a worker holds in the store.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Hold {
     #[default]
@@ -20,7 +20,7 @@ pub(crate) enum Hold {
     Lease,
     /// The lease, and possibly the marker in the store that the refresh token is in flight, whose
     /// fate the next worker does not know.
-    Mark,
+    Marker,
 }
 
 /// The store of a worker. It reports a hold before it may begin, and its end once it has ended, so
@@ -90,11 +90,12 @@ impl Store for ReportingStore {
         Box::pin(async move {
             let before = self.hold();
             if before == Hold::Lease {
-                self.report(Hold::Mark);
+                self.report(Hold::Marker);
             }
             let saved = self.store.save(key, record, version, times).await;
             match (before, &saved) {
-                (Hold::Mark, Ok(SaveOutcome::At(_))) | (Hold::Lease, Ok(SaveOutcome::Conflict)) => {
+                (Hold::Marker, Ok(SaveOutcome::At(_)))
+                | (Hold::Lease, Ok(SaveOutcome::Conflict)) => {
                     self.report(Hold::Lease);
                 }
                 _ => {}

@@ -156,7 +156,7 @@ fn main() -> ExitCode {
             return ended(web_worker::run(&work));
         }
         Some(Command::Once { work }) => {
-            println!("{}", worker::once(&read(work)));
+            println!("{}", worker::request_once(&read(work)));
             return ExitCode::SUCCESS;
         }
         Some(Command::OtherLibrary { work }) => {

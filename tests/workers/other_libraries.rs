@@ -123,7 +123,7 @@ impl OtherLibrary {
         std::thread::sleep(length);
         let mut tally = Tally::of_server(server.issuer(), length);
         for process in &mut pool {
-            let last_line = last_word(process)?;
+            let last_line = last_report(process)?;
             tally.tokens += last_line["ok"].as_u64().unwrap_or_default();
             tally.failed += last_line["failed"].as_u64().unwrap_or_default();
         }
@@ -165,7 +165,7 @@ impl OtherLibrary {
 }
 
 /// Ends a library's process, and returns its last report.
-fn last_word(process: &mut Child) -> Result<Value, String> {
+fn last_report(process: &mut Child) -> Result<Value, String> {
     process.kill().map_err(|error| error.to_string())?;
     process.wait().map_err(|error| error.to_string())?;
     let output = process.stdout.take().ok_or("a pipe")?;

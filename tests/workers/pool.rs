@@ -42,7 +42,7 @@ pub(crate) struct WorkerPool {
     holder: Option<WorkerProcess>,
     receiver: Receiver<(usize, Value)>,
     sender: Sender<(usize, Value)>,
-    hired: usize,
+    started_count: usize,
     /// The reports of each process, dead or alive.
     reports: BTreeMap<usize, WorkerReport>,
     kills: Vec<(usize, u64)>,
@@ -66,7 +66,7 @@ struct WorkerReport {
 }
 
 impl WorkerPool {
-    pub(crate) fn hire(count: usize, work: &Work) -> Self {
+    pub(crate) fn start(count: usize, work: &Work) -> Self {
         let (sender, receiver) = channel();
         let mut pool = Self {
             work: serde_json::to_string(work).expect("JSON"),
@@ -75,19 +75,19 @@ impl WorkerPool {
             holder: None,
             receiver,
             sender,
-            hired: 0,
+            started_count: 0,
             reports: BTreeMap::new(),
             kills: Vec::new(),
             stops: BTreeMap::new(),
             history: History::default(),
         };
         for _ in 0..count {
-            pool.hire_one();
+            pool.start_worker();
         }
         pool
     }
 
-    fn hire_one(&mut self) {
+    fn start_worker(&mut self) {
         let worker = self.spawn("work");
         self.workers.push(worker);
     }
@@ -99,8 +99,8 @@ impl WorkerPool {
             .stdout(Stdio::piped())
             .spawn()
             .expect("a worker");
-        self.hired += 1;
-        let (id, sender) = (self.hired, self.sender.clone());
+        self.started_count += 1;
+        let (id, sender) = (self.started_count, self.sender.clone());
         let lines = BufReader::new(process.stdout.take().expect("a pipe")).lines();
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
@@ -120,11 +120,11 @@ impl WorkerPool {
         let start = Instant::now();
         let mut next_kill = start + KILL_EVERY + Duration::from_millis(100);
         let mut next_stop = start + STOP_EVERY;
-        let mut looked = start;
+        let mut last_check = start;
         loop {
-            let before = std::mem::replace(&mut looked, Instant::now());
+            let before = std::mem::replace(&mut last_check, Instant::now());
             if !self.workers.iter().any(|worker| self.is_ready(worker)) {
-                self.history.idle += looked - before;
+                self.history.idle += last_check - before;
             }
             let has_time_passed = start.elapsed() >= length;
             if has_time_passed && self.leaving.is_empty() {
@@ -185,7 +185,7 @@ impl WorkerPool {
         let victim = any_of(self.workers.len());
         let worker = self.workers.swap_remove(victim);
         self.kill(worker);
-        self.hire_one();
+        self.start_worker();
     }
 
     fn kill(&mut self, mut worker: WorkerProcess) {
@@ -226,7 +226,7 @@ impl WorkerPool {
         self.stops.insert(worker.id, now());
         self.leaving
             .push((worker, Instant::now() + TERMINATION_TIMEOUT));
-        self.hire_one();
+        self.start_worker();
         true
     }
 
@@ -258,7 +258,7 @@ impl WorkerPool {
             status.is_none()
         });
         for _ in self.workers.len()..before {
-            self.hire_one();
+            self.start_worker();
         }
     }
 

@@ -171,7 +171,7 @@ impl Round {
         let key = shared_key(&work);
         let tokens = login(&server, key.clone());
         worker::log_in(&work, tokens).expect("the login is stored");
-        let mut pool = WorkerPool::hire(self.processes, &work);
+        let mut pool = WorkerPool::start(self.processes, &work);
         let failover = std::thread::spawn(move || fail_over(servers, length / 2));
         pool.work(length, || log_in(&work, &server, key.clone()));
         let (servers, outage) = failover.join().expect("no panic");
@@ -180,7 +180,7 @@ impl Round {
         // No worker uses the store any more.
         drop(servers);
         history.outage = outage;
-        tally.judged(&history, length)
+        tally.with_history(&history, length)
     }
 }
 

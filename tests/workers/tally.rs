@@ -64,14 +64,14 @@ impl Kill {
     /// have got the reply. Since that token is never sent again, the others wait until no worker can
     /// return with the reply, and then a user logs in again. This includes a second for the next poll, and
     /// some for the login.
-    fn waited_for(&self) -> u64 {
+    fn others_wait_until(&self) -> u64 {
         let mut policy = Policy::default();
         policy.longest_request = LONGEST_REQUEST;
         self.at
             + match self.hold {
                 Hold::Nothing => 0,
                 Hold::Lease => MAX_WAIT,
-                Hold::Mark => millis(policy.attempt_window() + Duration::from_secs(5)),
+                Hold::Marker => millis(policy.attempt_window() + Duration::from_secs(5)),
             }
     }
 }
@@ -117,14 +117,15 @@ impl History {
         let is_due = |kill: &Kill| {
             let login = self.logins.iter().find(|&&done| done > kill.at);
             let until = login.map_or(u64::MAX, |done| done + 1000);
-            kill.hold == Hold::Mark && (kill.at..=kill.waited_for().min(until)).contains(at)
+            kill.hold == Hold::Marker
+                && (kill.at..=kill.others_wait_until().min(until)).contains(at)
         };
         is_outcome_unknown && self.kills.iter().any(is_due)
             || code.starts_with("lost") && self.is_outage(*at)
     }
 
     fn is_bounded(&self, wait: &Wait) -> bool {
-        let is_due = |kill: &Kill| (kill.at..=kill.waited_for()).contains(&wait.at);
+        let is_due = |kill: &Kill| (kill.at..=kill.others_wait_until()).contains(&wait.at);
         // Waits for an unavailable store end soon after it is back.
         let is_away = |outage: Outage| (outage.lost..=outage.back + MAX_WAIT).contains(&wait.at);
         wait.length <= MAX_WAIT || self.kills.iter().any(is_due) || self.outage.is_some_and(is_away)
@@ -197,7 +198,7 @@ impl Tally {
     }
 
     /// Adds the workers' history; returns what is wrong as well.
-    pub(crate) fn judged(self, history: &History, length: Duration) -> (Self, Vec<String>) {
+    pub(crate) fn with_history(self, history: &History, length: Duration) -> (Self, Vec<String>) {
         let excused = |failure: &&Failure| !history.is_excused(failure);
         let failed: Vec<&Failure> = history.failures.iter().filter(excused).collect();
         let renewed = history.stops.iter().filter(|stop| stop.renewed);
@@ -205,7 +206,7 @@ impl Tally {
             tokens: history.tokens,
             failed: failed.len() as u64,
             kills: history.kills.len() as u64,
-            kills_at_work: history.kills_with(Hold::Lease) + history.kills_with(Hold::Mark),
+            kills_at_work: history.kills_with(Hold::Lease) + history.kills_with(Hold::Marker),
             stops: history.stops.len() as u64,
             stops_at_work: renewed.count() as u64,
             logins: history.logins.len() as u64,
@@ -259,10 +260,10 @@ impl Tally {
         }
         // Others wait for a worker killed while it renewed, and for the store; and the replacement of a
         // single worker has to start first. Nothing else may delay a refresh by a whole lifetime.
-        let stalled = |kill: &Kill| kill.waited_for() - kill.at;
-        let away = |outage: Outage| outage.back + FAILOVER_SETTLING_MS - outage.lost;
-        let away = history.outage.map_or(0, away);
-        let stalled = history.kills.iter().map(stalled).sum::<u64>();
+        let stall_of_kill = |kill: &Kill| kill.others_wait_until() - kill.at;
+        let outage_length = |outage: Outage| outage.back + FAILOVER_SETTLING_MS - outage.lost;
+        let away = history.outage.map_or(0, outage_length);
+        let stalled = history.kills.iter().map(stall_of_kill).sum::<u64>();
         let stalled = stalled + away + millis(history.idle);
         let least = millis(length).saturating_sub(stalled) / millis(ACCESS_TOKEN_LIFETIME) / 2;
         if self.refreshes < least {
@@ -272,7 +273,7 @@ impl Tally {
         if self.reuse_events > 0 {
             wrong.push(format!("{} refresh tokens were reused", self.reuse_events));
         }
-        let lost = history.kills_with(Hold::Mark);
+        let lost = history.kills_with(Hold::Marker);
         if self.logins > lost {
             let logins = self.logins;
             wrong.push(format!("{logins} logins, although kills lost only {lost}"));

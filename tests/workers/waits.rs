@@ -34,8 +34,8 @@ impl Waits {
         let ended = self.ended.swap(0, Ordering::Relaxed);
         let now = self.now();
         let since = self.since.iter().map(|since| since.load(Ordering::Relaxed));
-        let going_on = since.filter(|&since| since > 0);
-        going_on
+        let in_progress = since.filter(|&since| since > 0);
+        in_progress
             .map(|since| now.saturating_sub(since))
             .fold(ended, u64::max)
     }

@@ -82,7 +82,7 @@ impl Browser {
                 continue;
             }
             for _ in 0..4 + self.turn % 5 {
-                self.look();
+                self.open_user_page();
                 self.call();
                 std::thread::sleep(Duration::from_millis(120));
             }
@@ -103,7 +103,7 @@ impl Browser {
     }
 
     /// Opens the page that shows the signed-in user.
-    fn look(&mut self) {
+    fn open_user_page(&mut self) {
         if let Some(response) = self.send("/me", Navigation::Fetch) {
             self.check(&response);
             let is_seen = response.status == 200;
@@ -172,7 +172,11 @@ impl Browser {
 
     fn open(&mut self, target: &str, from: Navigation) -> Option<Answer> {
         let response = self.send(target, from)?;
-        match response.location.clone().or_else(|| response.page_after()) {
+        match response
+            .location
+            .clone()
+            .or_else(|| response.refresh_target())
+        {
             Some(location) => self.follow(location),
             None => Some(response),
         }
@@ -189,7 +193,7 @@ impl Browser {
                 let relative_target = relative_path.unwrap_or(&location).to_owned();
                 self.send(&relative_target, from)?
             };
-            match (response.location.clone(), response.page_after()) {
+            match (response.location.clone(), response.refresh_target()) {
                 (Some(next), _) => location = next,
                 (None, Some(next)) => (location, from) = (next, Navigation::Click),
                 (None, None) => return Some(response),
@@ -272,7 +276,7 @@ impl Answer {
     }
 
     /// Where a page of the site leads on, which it sends where a redirect would lack the strict cookie.
-    fn page_after(&self) -> Option<String> {
+    fn refresh_target(&self) -> Option<String> {
         let (_, rest) = self
             .body
             .split_once("http-equiv=refresh content=\"0;url=")?;

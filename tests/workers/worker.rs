@@ -47,7 +47,7 @@ pub(crate) fn run(work: &Work) -> Result<(), Error> {
         // Before anything else, so that a worker terminated during its start shuts down gracefully too.
         let mut terminated = signal(SignalKind::terminate()).expect("signals");
         let desk = Arc::new(SharedSource::open(work).await?);
-        let threads = desk.open_to(work.callers);
+        let threads = desk.start_callers(work.callers);
         print_json(&json!({ "ready": true }));
         let mut tick = tokio::time::interval(Duration::from_millis(100));
         loop {
@@ -92,7 +92,7 @@ pub(crate) fn log_in(work: &Work, tokens: oauth_core::Tokens) -> Result<(), Erro
 }
 
 /// The result of one caller: `token`, or the code and the advice of an error.
-pub(crate) fn once(work: &Work) -> String {
+pub(crate) fn request_once(work: &Work) -> String {
     let outcome = blocking::wait(async {
         let session = session(work).await?;
         session.token().await.map(|_| "token".to_owned())
@@ -212,13 +212,13 @@ impl SharedSource {
     }
 
     /// Starts the callers; returns their threads, if they have their own.
-    fn open_to(self: &Arc<Self>, callers: Callers) -> Vec<JoinHandle<()>> {
+    fn start_callers(self: &Arc<Self>, callers: Callers) -> Vec<JoinHandle<()>> {
         match callers {
             Callers::Tasks(count) => {
                 for n in 0..count {
                     let desk = Arc::clone(self);
                     tokio::spawn(async move {
-                        while desk.visited(n).await {
+                        while desk.serve_caller(n).await {
                             tokio::time::sleep(Duration::from_millis(40)).await;
                         }
                     });
@@ -229,7 +229,7 @@ impl SharedSource {
                 let thread = |n| {
                     let (desk, runtime) = (Arc::clone(self), Handle::current());
                     std::thread::spawn(move || {
-                        while runtime.block_on(desk.visited(n)) {
+                        while runtime.block_on(desk.serve_caller(n)) {
                             std::thread::sleep(Duration::from_millis(20));
                         }
                     })
@@ -255,7 +255,7 @@ impl SharedSource {
     }
 
     /// Serves one caller, unless the desk is closed.
-    async fn visited(&self, n: usize) -> bool {
+    async fn serve_caller(&self, n: usize) -> bool {
         let mut is_closed = self.is_closed.subscribe();
         tokio::select! {
             biased;

@@ -79,7 +79,7 @@ impl NativeClient {
     }
 }
 
-/// Where a client's authentication method comes from.
+/// The source of a client's authentication method.
 enum Authentication<'a> {
     /// The client's options. If they contain a secret, this function computes HMACs with it.
     Options(Option<Function>),
@@ -109,9 +109,9 @@ fn create(
         }
         (Authentication::Keys(auth), Some(id)) => Client::new(&server.0, id, *auth),
         (Authentication::Settings(settings, hold, hold_secret), Some(id)) => {
-            let held = |text: &Secret<String>| held_key::of_text(hold, text);
+            let key_of_text = |text: &Secret<String>| held_key::of_text(hold, text);
             let mac = |secret: &Secret<String>| held_key::of_secret(hold_secret, secret);
-            settings.0.client_holding(&server.0, id, held, mac)
+            settings.0.client_holding(&server.0, id, key_of_text, mac)
         }
     };
     let mut client = client.map_err(fail)?;

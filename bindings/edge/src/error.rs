@@ -12,11 +12,11 @@ const MARK: &str = "oauth-core:";
 
 /// The JavaScript error for an OAuth error.
 pub(crate) fn fail(error: Error) -> JsValue {
-    js_sys::Error::new(&text(&error)).into()
+    js_sys::Error::new(&marked_text(&error)).into()
 }
 
 /// The text of an OAuth error: the prefix and the JSON.
-fn text(error: &Error) -> String {
+fn marked_text(error: &Error) -> String {
     format!("{MARK}{}", record(error))
 }
 
@@ -45,59 +45,59 @@ impl NativeFailure {
     /// Its text, as of any other error.
     #[wasm_bindgen(getter)]
     pub fn text(&self) -> String {
-        text(&self.0)
+        marked_text(&self.0)
     }
 }
 
 /// The text of the error of a caller's own timeout, for JavaScript.
 #[wasm_bindgen(js_name = lateError)]
 pub fn late_error() -> String {
-    let late = Cause::unknown("the time limit of the call has passed");
-    text(&Error::lost(late.because(Loss::Timeout)))
+    let cause = Cause::unknown("the time limit of the call has passed");
+    marked_text(&Error::lost(cause.because(Loss::Timeout)))
 }
 
 /// The text of the error of a wait that JavaScript gave up.
 #[wasm_bindgen(js_name = overdueError)]
 pub fn overdue_error(operation: String) -> String {
-    text(&Error::lost(Cause::unknown(operation)))
+    marked_text(&Error::lost(Cause::unknown(operation)))
 }
 
 /// The text of the error for a store without this method.
 #[wasm_bindgen(js_name = notSupportedError)]
 pub fn not_supported_error(verb: &str) -> String {
     let error = Error::from(Misuse::NotSupported).at_endpoint("store");
-    text(&error.about(verb))
+    marked_text(&error.about(verb))
 }
 
 /// The text of the error for a call that would wait for the callback in which it is made.
 #[wasm_bindgen(js_name = deadlockError)]
 pub fn deadlock_error(what: &str) -> String {
-    text(&Error::from(Misuse::Deadlock).about(what))
+    marked_text(&Error::from(Misuse::Deadlock).about(what))
 }
 
 /// The text of the error for a feature that edge runtimes do not have.
 #[wasm_bindgen(js_name = unsupportedRuntimeError)]
 pub fn unsupported_runtime_error(feature: &str) -> String {
     let reason = format!("{feature} is not available in an edge runtime");
-    text(&Error::from(Misuse::NotSupported).about(&reason))
+    marked_text(&Error::from(Misuse::NotSupported).about(&reason))
 }
 
 /// The text of the error with this code, which JavaScript detected.
 #[wasm_bindgen(js_name = errorMessage)]
 pub fn error_message(code: &str, reason: &str) -> String {
-    text(&oauth_facade::error_from_code(code, reason, None))
+    marked_text(&oauth_facade::error_from_code(code, reason, None))
 }
 
 /// The text of the error for missing environment variables.
 #[wasm_bindgen(js_name = missingVariablesError)]
 pub fn missing_variables_error(names: &str) -> String {
-    text(&Error::from(Misuse::EnvironmentMissing).about(names))
+    marked_text(&Error::from(Misuse::EnvironmentMissing).about(names))
 }
 
 /// The text of the error for incomplete or contradictory settings.
 #[wasm_bindgen(js_name = webSetupError)]
 pub fn web_setup_error(detail: &str) -> String {
-    text(&Error::from(Misuse::WebSetup).about(detail))
+    marked_text(&Error::from(Misuse::WebSetup).about(detail))
 }
 
 fn record(error: &Error) -> Value {

@@ -152,7 +152,7 @@ impl NativeExchange {
 
 fn step_value(next: ErasedStep) -> Result<JsValue, JsValue> {
     Ok(match next {
-        ErasedStep::Send(request) => text(&request)?.into(),
+        ErasedStep::Send(request) => serialize_request(&request)?.into(),
         ErasedStep::Sleep(pause) => to_millis(pause).into(),
         ErasedStep::Sign(job) => {
             let signing = object(&[("keyId", json!(job.key_id)), ("alg", json!(job.alg))]);
@@ -205,7 +205,7 @@ fn verifying(job: &VerificationJob) -> Object {
 }
 
 /// A request as one string. Header fields cannot contain line breaks, and all bodies are UTF-8.
-fn text(request: &Outgoing) -> Result<String, JsValue> {
+fn serialize_request(request: &Outgoing) -> Result<String, JsValue> {
     let body = std::str::from_utf8(&request.body);
     let body = body.map_err(|_| invalid("the body of the request is not UTF-8"))?;
     let mut text = String::new();

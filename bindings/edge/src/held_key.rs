@@ -53,8 +53,8 @@ pub(crate) fn holder(sign: Function) -> Holder {
 
 /// The JavaScript object that makes the signature of this job.
 pub(crate) fn signer(job: &SigningJob) -> Option<JsValue> {
-    let held = job.holder.as_ref()?.downcast::<SignerHandle>()?;
-    let sign = SIGNERS.with_borrow(|signers| signers.by_id.get(&held.0).cloned())?;
+    let signer = job.holder.as_ref()?.downcast::<SignerHandle>()?;
+    let sign = SIGNERS.with_borrow(|signers| signers.by_id.get(&signer.0).cloned())?;
     let input = Uint8Array::from(&*job.signing_input);
     let [key_id, alg] = [job.key_id.as_str(), job.alg].map(JsValue::from);
     sign.call3(&JsValue::UNDEFINED, &key_id, &alg, &input).ok()

@@ -33,7 +33,7 @@ impl NativeKeys {
     }
 }
 
-/// How to treat a record that was never sealed.
+/// The treatment of records that were never sealed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Plain {
     Refused,
@@ -134,7 +134,7 @@ impl NativeSeal {
     }
 }
 
-/// When the grant of this record is due, and when the record expires, in milliseconds since 1970.
+/// The times at which the grant of this record is due and the record expires, in milliseconds since 1970.
 #[wasm_bindgen(js_name = recordTimes)]
 pub fn times_of_record(record: String) -> Object {
     let (due, until) = record_times(&Secret::new(record));

@@ -54,7 +54,7 @@ impl NativeTokens {
         are_same(&self.0, &other.0)
     }
 
-    /// What an API required of the user at the login, as JSON, if it was a step-up.
+    /// The step-up that the login satisfied, as JSON, if it was one.
     #[wasm_bindgen(js_name = stepUp)]
     pub fn step_up(&self) -> Option<String> {
         self.0.step_up().map(oauth_core::json::to_text)

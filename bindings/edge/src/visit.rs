@@ -41,7 +41,7 @@ impl SharedOutcome {
     }
 
     /// The result; an error if the driver dropped the exchange before its end.
-    fn landed(&self) -> Result<RunOutput, Error> {
+    fn take_result(&self) -> Result<RunOutput, Error> {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let dropped = || Error::lost(Cause::unknown("the exchange was given up"));
         held.take().unwrap_or_else(|| Err(dropped()))
@@ -206,12 +206,12 @@ impl NativeVisit {
             }
             Step::Run(exchange) => {
                 let flight = self.flight.clone();
-                let landed = exchange.and_then(move |_, landed| {
+                let result = exchange.and_then(move |_, landed| {
                     flight.record(Ok(landed));
                     Ok(Record::Nothing)
                 });
                 let native_exchange =
-                    NativeExchange::of_visit(ErasedExchange::new(landed), self.flight.clone());
+                    NativeExchange::of_visit(ErasedExchange::new(result), self.flight.clone());
                 with(object(&[kind("run")]), "exchange", native_exchange)
             }
             Step::Respond(reply) => self.end(&reply_members(&reply), None),
@@ -313,8 +313,8 @@ impl NativeVisit {
 
     /// Continues after the exchange, whose result is recorded in this visit.
     pub fn landed(&mut self) -> Result<Object, JsValue> {
-        let landed = self.flight.landed();
-        self.resume(Event::Completed(landed))
+        let result = self.flight.take_result();
+        self.resume(Event::Completed(result))
     }
 
     /// Admits the user. `local` is the application's part of the session: an object as JSON, or nothing.

@@ -645,7 +645,7 @@ export class Address {
 
 /**
  * The claims about a user (OpenID Connect Core section 5.1).
- * A standard claim of another type than the standard defines is absent: the string "false" is not a boolean, and must
+ * A standard claim without the type that the standard defines is absent: the string "false" is not a boolean, and must
  * not pass for true. The unchanged claim is in `claims`.
  */
 export class UserClaims {
@@ -851,7 +851,7 @@ export class VerifiedAccessToken {
 
 /**
  * The claims of a verified ID token (OpenID Connect Core sections 2 and 5.1).
- * A standard claim of another type than the standard defines is absent, such as the string "true" that some servers
+ * A standard claim without the type that the standard defines is absent, such as the string "true" that some servers
  * send instead of a boolean. The unchanged claim is in `claims`.
  */
 export class IdToken {

@@ -64,18 +64,18 @@ impl NativeAssertionSource {
     /// Stores the token for the next step.
     #[napi]
     pub fn leave(&self, token: String) {
-        self.0.leave(Ok(Secret::new(token)));
+        self.0.set_token(Ok(Secret::new(token)));
     }
 
     /// Records that the function returned no token, and why.
     #[napi]
     pub fn leave_none(&self, reason: String) {
-        self.0.leave(Err(reason));
+        self.0.set_token(Err(reason));
     }
 }
 
 impl TokenCallback {
-    fn leave(&self, token: StoredToken) {
+    fn set_token(&self, token: StoredToken) {
         *self.stored.lock().unwrap_or_else(PoisonError::into_inner) = token;
     }
 

@@ -1,4 +1,4 @@
-//! How a client authenticates: the settings from JavaScript as a method.
+//! Client authentication: the settings from JavaScript as a method.
 
 use std::sync::Arc;
 

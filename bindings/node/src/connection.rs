@@ -62,7 +62,7 @@ pub struct NativeConnect {
     pub issuer: Option<String>,
     /// The issuers that may be used.
     pub issuers: Option<Vec<String>>,
-    /// What to do if the API names several: `first` or `error`.
+    /// The choice among several servers that the API names: `first` or `error`.
     pub on_several_servers: Option<String>,
     /// The issuers that may sign the API's metadata, each with its JWK Set, as JSON.
     pub signers: Option<String>,
@@ -317,13 +317,13 @@ impl User {
 
     /// Calls JavaScript to show a page or a code. Blocks a thread of the runtime, but not the event loop's.
     fn show(&self, call: NativeAsk) -> std::result::Result<(), Error> {
-        let shown = self.0.ask(call);
+        let call_result = self.0.ask(call);
         let runtime = match Handle::try_current() {
             Ok(runtime) => runtime,
             Err(_) => runtime()?.handle().clone(),
         };
-        let shown = tokio::task::block_in_place(|| runtime.block_on(shown));
-        shown.map(drop).map_err(|error| {
+        let call_result = tokio::task::block_in_place(|| runtime.block_on(call_result));
+        call_result.map(drop).map_err(|error| {
             let reason = std::error::Error::source(&error).map(ToString::to_string);
             Error::lost(Cause::unsent(reason.unwrap_or_else(|| error.to_string())))
         })

@@ -33,14 +33,14 @@ pub(crate) fn overdue(what: &str) -> Error {
 }
 
 /// The error of a caller's own timeout.
-pub(crate) fn late() -> Error {
+pub(crate) fn call_timed_out() -> Error {
     Error::lost(Cause::unknown("the time limit of the call has passed").because(Loss::Timeout))
 }
 
 /// The text of the error of a caller's own timeout, for JavaScript.
 #[napi_derive::napi]
 pub(crate) fn late_error() -> String {
-    text(&late())
+    text(&call_timed_out())
 }
 
 /// The text of the error of a wait that JavaScript gave up.

@@ -14,10 +14,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::assertion_callback;
 use crate::authorization::NativeAuthorization;
-use crate::error::{fail, invalid, late, overdue};
+use crate::error::{call_timed_out, fail, invalid, overdue};
 use crate::held_key::NativeSigner;
 use crate::network::NativeNetwork;
-use crate::runtime::{driver, guarded, millis, promise};
+use crate::runtime::{catch_panic, driver, millis, promise};
 use crate::server::NativeServer;
 use crate::tokens::token_texts;
 use crate::value;
@@ -202,7 +202,7 @@ impl NativeExchange {
             let record = tokio::select! {
                 record = run => record?,
                 () = stop.cancelled() => return Err(overdue("the caller gave up")),
-                () = elapsed(total_timeout) => return Err(late()),
+                () = elapsed(total_timeout) => return Err(call_timed_out()),
             };
             Ok(done_outcome(record))
         })
@@ -289,7 +289,7 @@ pub(crate) type NativeBegun = Either3<String, NativeOutcome, NativeExchange>;
 /// neither another call nor a promise.
 pub(crate) fn begun(exchange: ErasedExchange) -> Result<NativeBegun> {
     let at = Moment::system().map_err(fail)?;
-    let first = guarded(|| exchange.at_once(&at))?;
+    let first = catch_panic(|| exchange.at_once(&at))?;
     Ok(match first.map_err(fail)? {
         ControlFlow::Break(Record::Plain(_, members)) => Either3::A(value::members(&members)),
         ControlFlow::Break(record) => Either3::B(done_outcome(record)),

@@ -1,4 +1,4 @@
-//! What `Grants` and holds need of one grant.
+//! The operations on one grant that `Grants` and holds need.
 
 use napi::Result;
 use napi_derive::napi;

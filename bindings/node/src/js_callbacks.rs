@@ -232,10 +232,10 @@ fn millis_of(time: UnixTime) -> f64 {
 impl Store for JsImplementation {
     fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
         Box::pin(async move {
-            let said = self.ask(ask("load", key)).await?.said;
-            Ok(said
+            let answer = self.ask(ask("load", key)).await?.said;
+            Ok(answer
                 .version
-                .zip(said.record)
+                .zip(answer.record)
                 .map(|(version, record)| Entry {
                     version: to_u64(version),
                     record: Secret::new(record),
@@ -251,7 +251,7 @@ impl Store for JsImplementation {
         times: RecordTimes,
     ) -> Answer<'a, SaveOutcome> {
         Box::pin(async move {
-            let ask = NativeAsk {
+            let call = NativeAsk {
                 record: Some(record.expose().clone()),
                 // Versions stay below 2^53.
                 version: Some(version as f64),
@@ -259,7 +259,7 @@ impl Store for JsImplementation {
                 until: times.until.map(millis_of),
                 ..ask("save", key)
             };
-            let version = self.ask(ask).await?.said.version;
+            let version = self.ask(call).await?.said.version;
             Ok(version.map_or(SaveOutcome::Conflict, |version| {
                 SaveOutcome::At(to_u64(version))
             }))
@@ -280,11 +280,11 @@ impl Store for JsImplementation {
 
     fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, bool> {
         Box::pin(async move {
-            let said = self.ask(ask("remove", key)).await?.said;
-            match said.absent {
+            let answer = self.ask(ask("remove", key)).await?.said;
+            match answer.absent {
                 // A store without `remove`: save a tombstone instead.
                 Some(true) => remove_by_saving(self, key).await,
-                _ => Ok(said.removed.unwrap_or_default()),
+                _ => Ok(answer.removed.unwrap_or_default()),
             }
         })
     }

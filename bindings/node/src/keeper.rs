@@ -34,7 +34,7 @@ pub struct NativeKeep {
     pub keep_alive_ms: Option<f64>,
     /// The time before the end of an authorization at which notice is given, in milliseconds.
     pub notice_ms: Option<f64>,
-    /// What the login of the grant was required for, as JSON.
+    /// The step-up for which the login of the grant was required, as JSON.
     pub step_up: Option<String>,
 }
 
@@ -110,7 +110,7 @@ pub(crate) struct NativeSummary {
     pub resource: Vec<String>,
     /// The requested audiences.
     pub audience: Vec<String>,
-    /// What the login of the grant was required for, as JSON.
+    /// The step-up for which the login of the grant was required, as JSON.
     pub step_up: Option<String>,
     /// Names and values of the other parameters that were requested, which may be secret.
     pub extra: Vec<(String, String)>,

@@ -209,8 +209,8 @@ fn read_request(
         request = request.header(field, value);
     }
     let body = body.map(|body| body.to_vec()).unwrap_or_default();
-    let wrong = |error| Error::from(Misuse::HeaderValue).caused_by(Cause::unsent(error));
-    let request = request.body(body).map_err(wrong)?;
+    let invalid = |error| Error::from(Misuse::HeaderValue).caused_by(Cause::unsent(error));
+    let request = request.body(body).map_err(invalid)?;
     reqwest::Request::try_from(request)
         .map_err(|error| Error::lost(Cause::unsent(error.without_url())))
 }

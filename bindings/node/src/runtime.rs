@@ -40,7 +40,7 @@ pub(crate) fn driver(timeout: Option<Duration>) -> std::result::Result<Driver, E
     SYSTEM.get_or_init(|| network).driver(timeout)
 }
 
-/// Milliseconds from JavaScript; an invalid number means `Duration::MAX`, which is no limit.
+/// Milliseconds from JavaScript; an invalid number means `Duration::MAX`, that is, no limit.
 pub(crate) fn millis(value: f64) -> Duration {
     Duration::try_from_secs_f64(value / 1000.0).unwrap_or(Duration::MAX)
 }
@@ -87,7 +87,7 @@ where
     let entered = runtime.enter();
     // The runtime polls again, with its own waker.
     let mut noop_context = Context::from_waker(Waker::noop());
-    let polled = guarded(|| future.as_mut().poll(&mut noop_context));
+    let polled = catch_panic(|| future.as_mut().poll(&mut noop_context));
     drop(entered);
     match polled? {
         Poll::Ready(outcome) => outcome.map(Either::A).map_err(fail),
@@ -96,7 +96,7 @@ where
 }
 
 /// Catches panics on the Node.js thread, into which they must not unwind.
-pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T> {
+pub(crate) fn catch_panic<T>(work: impl FnOnce() -> T) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|_| fail(overdue(STOPPED)))
 }
 

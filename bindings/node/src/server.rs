@@ -88,8 +88,9 @@ pub(crate) fn discovery(
     loopback: bool,
     prefer: Option<String>,
 ) -> Result<NativeExchange> {
-    let wrong = || invalid("prefer must be oauth or openid");
-    let prefer = prefer.map(|name| PreferredDocument::from_name(&name).ok_or_else(wrong));
+    let invalid_preference = || invalid("prefer must be oauth or openid");
+    let prefer =
+        prefer.map(|name| PreferredDocument::from_name(&name).ok_or_else(invalid_preference));
     let settings = Discover {
         prefer: prefer.transpose()?.unwrap_or_default(),
         ..Discover::default()

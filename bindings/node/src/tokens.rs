@@ -60,7 +60,7 @@ impl NativeTokens {
         Ok(Self(Arc::new(tokens)))
     }
 
-    /// What an API required of the user at the login, as JSON, if it was a step-up.
+    /// The step-up that the login satisfied, as JSON, if it was one.
     #[napi]
     pub fn step_up(&self) -> Option<String> {
         self.0.step_up().map(oauth_core::json::to_text)

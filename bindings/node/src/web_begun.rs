@@ -14,7 +14,7 @@ use oauth_core::moment::UnixTime;
 use oauth_web::{Access, Event, LogEntry, PageRequirements, Request, Session, Site, Step, Visit};
 
 use crate::error::{fail, invalid};
-use crate::runtime::{guarded, millis};
+use crate::runtime::{catch_panic, millis};
 
 /// The requirements of a page for the user's login.
 #[napi(object, object_to_js = false)]
@@ -68,7 +68,7 @@ pub(crate) fn begin(
         (Some(access), None) => site.visit(request, access),
     };
     let moment = clock(at)().map_err(fail)?;
-    let step = guarded(|| visit.resume(&moment, Event::Begin))?;
+    let step = catch_panic(|| visit.resume(&moment, Event::Begin))?;
     Ok(Begun {
         notes: visit.notes(),
         visit,
@@ -78,7 +78,7 @@ pub(crate) fn begin(
     })
 }
 
-/// What a visit begins with. Without `access`, the grant of the user has ended.
+/// The input with which a visit begins. Without `access`, the grant of the user has ended.
 struct Head {
     request: Request,
     access: Option<Access>,

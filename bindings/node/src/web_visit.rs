@@ -374,7 +374,7 @@ pub(crate) fn visited_of(reply: Reply) -> NativeVisited {
     }
 }
 
-/// What the application may see of a session. The ID token is left out: it is meant for the provider only.
+/// The part of a session that the application may see: without the ID token, which is meant for the provider only.
 #[derive(Serialize)]
 struct VisibleSession<'a> {
     identity: &'a Identity,

@@ -142,7 +142,7 @@ export class Twin {
   backchannelDelivery(delivery, endpoint) { return this.#control('backchannel_delivery', { delivery, endpoint }) }
   /** What would have been posted to the client. */
   notifications() { return this.#control('notifications', {}) }
-  takeServiceAccounts(tokenUri) { return this.#control('take_service_accounts', { token_uri: tokenUri }) }
+  takeServiceAccounts(tokenUri) { return this.#control('accept_service_accounts', { token_uri: tokenUri }) }
   registerAssertionKey(issuer, jwk) { return this.#control('register_assertion_key', { issuer, jwk }) }
   /** URLs of metadata documents on this machine are client ids from now on. */
   acceptClientIdMetadata() { return this.#control('accept_client_id_metadata', {}) }

@@ -76,7 +76,7 @@ impl Source {
         })
     }
 
-    /// Whose hooks a request for its tokens waits for.
+    /// The owners of the hooks that a request for its tokens waits for.
     pub(crate) fn waits_for(&self) -> WaitsFor {
         match self {
             Self::Grant(grant) => grant.get().waits_for(),

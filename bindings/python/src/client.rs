@@ -165,12 +165,12 @@ impl Client {
         };
         let identification = match (client_id, registered) {
             (Some(_), Some(_)) => {
-                let both = "client_id and registered cannot be given together";
-                return Err(PyTypeError::new_err(both));
+                let message = "client_id and registered cannot be given together";
+                return Err(PyTypeError::new_err(message));
             }
             (_, Some(_)) if client_secret.is_some() => {
-                let both = "client_secret and registered cannot be given together";
-                return Err(PyTypeError::new_err(both));
+                let message = "client_secret and registered cannot be given together";
+                return Err(PyTypeError::new_err(message));
             }
             // Usually an environment variable that is not set.
             (None, None) if client_secret.is_some() || client_auth.is_some() => {

@@ -17,7 +17,7 @@ use pyo3::types::PyDict;
 use crate::api::{ApiRequest, Source};
 use crate::client::Client;
 use crate::client_auth::{self, ClientAuth};
-use crate::context_managers::nothing;
+use crate::context_managers::call_without_result;
 use crate::custom_source::raised;
 use crate::dpop::DpopKey;
 use crate::fork_safety::PerProcess;
@@ -141,12 +141,12 @@ impl ResourceConnection {
         self.connect.api()
     }
 
-    /// Whose hooks the calls of this connection wait for.
+    /// The owners of the hooks that the calls of this connection wait for.
     pub(crate) fn waits_for(&self) -> WaitsFor {
-        let own = WaitsFor::Owners(vec![self.hook_owner.clone()]);
+        let waits_for = WaitsFor::Owners(vec![self.hook_owner.clone()]);
         match &self.identity {
-            Some((_, sign_in)) => own.and(sign_in.waits_for()),
-            None => own,
+            Some((_, sign_in)) => waits_for.and(sign_in.waits_for()),
+            None => waits_for,
         }
     }
 
@@ -187,7 +187,7 @@ impl ResourceConnection {
 
     fn pending_forget(&self, py: Python<'_>) -> PyResult<PendingCall> {
         let native = self.native(py)?;
-        let call = nothing("forget", async move { native.forget().await });
+        let call = call_without_result("forget", async move { native.forget().await });
         Ok(call.waiting_for(self.waits_for()))
     }
 

@@ -14,7 +14,7 @@ use crate::pending_call::{CallResult, PendingCall};
 pub(crate) const CLOSE_TIMEOUT: f64 = 10.0;
 
 /// A call without a result.
-pub(crate) fn nothing(
+pub(crate) fn call_without_result(
     name: &'static str,
     work: impl Future<Output = Result<(), Error>> + Send + 'static,
 ) -> PendingCall {
@@ -25,7 +25,7 @@ pub(crate) fn nothing(
 }
 
 /// A coroutine that returns this object.
-pub(crate) fn entered(object: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
+pub(crate) fn coroutine_returning(object: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
     let py = object.py();
     let held = Arc::new(object.unbind());
     let ready = move || {
@@ -35,7 +35,7 @@ pub(crate) fn entered(object: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
         }))))
     };
     let call = PendingCall::new("enter", pending()).unless(ready);
-    call.later(py, intern!(py, "__aenter__"))
+    call.into_coroutine(py, intern!(py, "__aenter__"))
 }
 
 /// Makes a class a context manager; its `closing` method is called at the end of the block.
@@ -70,7 +70,7 @@ macro_rules! closes {
             }
 
             fn __aenter__<'py>(this: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-                $crate::context_managers::entered(this.clone().into_any())
+                $crate::context_managers::coroutine_returning(this.clone().into_any())
             }
 
             #[pyo3(signature = (kind, error, trace, /))]

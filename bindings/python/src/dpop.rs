@@ -101,7 +101,7 @@ impl DpopKey {
         #[pyo3(from_py_with = text)] name: String,
         alg: &str,
     ) -> PyResult<Bound<'py, PyAny>> {
-        opening(py, &store, name, alg)?.later(py, intern!(py, "DpopKey.aopen"))
+        opening(py, &store, name, alg)?.into_coroutine(py, intern!(py, "DpopKey.aopen"))
     }
 
     /// The thumbprint (jkt) in tokens that are bound to the key (RFC 9449 section 6.1).

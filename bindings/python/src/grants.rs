@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 use crate::client::Client;
-use crate::context_managers::{CLOSE_TIMEOUT, closes, nothing};
+use crate::context_managers::{CLOSE_TIMEOUT, call_without_result, closes};
 use crate::fork_safety::PerProcess;
 use crate::hook_owner::{HookOwner, WaitsFor};
 use crate::hooks::Hook;
@@ -76,7 +76,7 @@ impl Shared {
         self.at_once > 0
     }
 
-    /// Whose hooks a call that concerns all grants waits for.
+    /// The owners of the hooks that a call for all grants waits for.
     pub(crate) fn waits_for(&self) -> WaitsFor {
         WaitsFor::Owners(vec![self.hook_owner.clone()])
     }
@@ -332,7 +332,7 @@ twins! {
 impl Grants {
     fn logging_in(&self, py: Python<'_>, id: GrantId, tokens: &Tokens) -> PyResult<PendingCall> {
         let (grants, tokens) = (self.0.for_this_process(py)?, Arc::clone(&tokens.0));
-        Ok(nothing("log_in", async move {
+        Ok(call_without_result("log_in", async move {
             grants.log_in(&id, (*tokens).clone()).await
         }))
     }
@@ -344,13 +344,13 @@ impl Grants {
             false => WaitsFor::Owners(vec![self.0.hook_owner_of(&id)]),
         };
         let ended = async move { grants.log_out(&id).await };
-        Ok(nothing("log_out", ended).waiting_for(waits_for))
+        Ok(call_without_result("log_out", ended).waiting_for(waits_for))
     }
 
     fn draining(&self, py: Python<'_>, timeout: f64) -> PyResult<PendingCall> {
         let (grants, limit) = (self.0.for_this_process(py)?, seconds(timeout)?);
         let drained = async move { grants.drain(limit).await };
-        Ok(nothing("drain", drained).waiting_for(self.0.waits_for()))
+        Ok(call_without_result("drain", drained).waiting_for(self.0.waits_for()))
     }
 
     fn closing(&self, py: Python<'_>) -> PyResult<PendingCall> {

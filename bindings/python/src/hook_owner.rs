@@ -156,7 +156,7 @@ impl WaitsFor {
         let Self::Owners(targets) = self else {
             return Err(deadlock());
         };
-        let waits = waits();
+        let waits = process_waits();
         let mut list = lock(&waits);
         // What the hooks of these owners wait for has to be waited for, too.
         let mut reached = targets.clone();
@@ -198,7 +198,7 @@ struct Edge {
 
 type Waits = Arc<Mutex<Vec<Edge>>>;
 
-fn waits() -> Waits {
+fn process_waits() -> Waits {
     static WAITS: PerProcess<Waits> = PerProcess::new();
     let Ok(waits) = WAITS.with(|| Ok::<_, Infallible>(Waits::default()), Arc::clone);
     waits

@@ -37,7 +37,7 @@ impl Hook {
     /// Calls the hook.
     ///
     /// # Errors
-    /// What it raises; `TypeError` if it returns something that would have to be awaited.
+    /// The hook's exception; `TypeError` if it returns something that would have to be awaited.
     pub(crate) fn call<'py, A>(&self, py: Python<'py>, name: &str, arguments: A) -> PyResult<()>
     where
         A: PyCallArgs<'py>,

@@ -29,10 +29,10 @@ use crate::{errors, runtime, secret};
 /// A subject token; and if it is a refresh token, the hold on its grant.
 type Subject = (IdentitySubject, Option<HeldTokens>);
 
-/// How much longer than its two requests a sign-in is held.
+/// The time for which a sign-in is held beyond that of its two requests.
 const HOLD_MARGIN: Duration = Duration::from_secs(5);
 
-/// How long a sign-in is waited for, whose request the caller's own driver makes.
+/// The time for which a caller waits for a sign-in whose request a custom driver makes.
 const HELD_BY_HAND: Duration = Duration::from_secs(60);
 
 /// The origin of the subject token, which is read again for each request.

@@ -215,7 +215,7 @@ impl PendingCall {
 
     /// A coroutine that begins the work when it is first awaited. `public` is the name of the caller's method: Python
     /// names the coroutine by it if it is never awaited.
-    pub(crate) fn later<'py>(
+    pub(crate) fn into_coroutine<'py>(
         self,
         py: Python<'py>,
         public: &Bound<'py, PyString>,

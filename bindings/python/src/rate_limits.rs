@@ -1,4 +1,4 @@
-//! The rate limit of an API, and what to do about its responses that ask for a pause.
+//! The rate limit of an API, and the handling of its responses that request a pause.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 
 use crate::hooks::Hook;
 
-/// The rate limit of an API, and what to do about its responses that ask for a pause.
+/// The rate limit of an API, and the handling of its responses that request a pause.
 pub(crate) struct Limits {
     pub(crate) on_rate_limit: OnRateLimit,
     pub(crate) keeping: RateLimitChoice,

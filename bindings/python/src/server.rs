@@ -231,7 +231,8 @@ pub(crate) fn adiscover<'py>(
     timeout: Option<f64>,
     network: Option<&Bound<'py, Network>>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    discovery(py, &issuer, transport, prefer, timeout, network)?.later(py, intern!(py, "adiscover"))
+    discovery(py, &issuer, transport, prefer, timeout, network)?
+        .into_coroutine(py, intern!(py, "adiscover"))
 }
 
 fn discovery(

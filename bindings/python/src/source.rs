@@ -13,7 +13,7 @@ use oauth_session::{Sources, TokenDriver};
 use pyo3::prelude::*;
 
 use crate::api::ApiRequest;
-use crate::context_managers::{CLOSE_TIMEOUT, closes, nothing};
+use crate::context_managers::{CLOSE_TIMEOUT, call_without_result, closes};
 use crate::fork_safety::PerProcess;
 use crate::form_fields::FormFields;
 use crate::grants::{self, LogObserver};
@@ -122,7 +122,7 @@ impl GrantSource {
         Ok(HookOwner::new().with_key(Some(client.keeper(id).key())))
     }
 
-    /// Whose hooks the calls of this source wait for.
+    /// The owners of the hooks that the calls of this source wait for.
     pub(crate) fn waits_for(&self) -> WaitsFor {
         match (&self.inner.sign_in, &self.grant) {
             // The tokens of a sign-in of the application's.
@@ -255,7 +255,7 @@ impl GrantSource {
     fn draining(&self, py: Python<'_>, timeout: f64) -> PyResult<PendingCall> {
         let (native_source, limit) = (self.native(py)?, seconds(timeout)?);
         let drained = async move { native_source.drain(limit).await };
-        Ok(nothing("drain", drained).waiting_for(self.waits_for()))
+        Ok(call_without_result("drain", drained).waiting_for(self.waits_for()))
     }
 
     fn closing(&self, py: Python<'_>) -> PyResult<PendingCall> {
@@ -263,7 +263,7 @@ impl GrantSource {
             // The grant's other callers continue.
             Grant::Shared(..) => {
                 let ready = || Some(Ok(CallResult::Record(Record::Nothing)));
-                Ok(nothing("close", async { Ok(()) }).unless(ready))
+                Ok(call_without_result("close", async { Ok(()) }).unless(ready))
             }
             Grant::ClientCredentials | Grant::Refresh(_) => self.draining(py, CLOSE_TIMEOUT),
         }
@@ -275,7 +275,7 @@ impl GrantSource {
             login.newest.store(Some(Arc::clone(&tokens)));
         }
         let stored = async move { native_source.log_in((*tokens).clone()).await };
-        Ok(nothing("log_in", stored).waiting_for(self.waits_for()))
+        Ok(call_without_result("log_in", stored).waiting_for(self.waits_for()))
     }
 
     fn logging_out(&self, py: Python<'_>) -> PyResult<PendingCall> {
@@ -292,7 +292,7 @@ impl GrantSource {
             }
             outcome
         };
-        Ok(nothing("log_out", ended).waiting_for(self.waits_for()))
+        Ok(call_without_result("log_out", ended).waiting_for(self.waits_for()))
     }
 
     /// This source's API, which shares the known state of its rate limits with all other APIs of the source.

@@ -42,19 +42,19 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Store {
         if let Some(opened) = built_in_stores::opened(&object) {
             return Ok(Self::Native(opened));
         }
-        for verb in ["load", "save", "lease"] {
+        for method_name in ["load", "save", "lease"] {
             let is_callable = object
-                .getattr_opt(verb)?
+                .getattr_opt(method_name)?
                 .is_some_and(|method| method.is_callable());
             if !is_callable {
                 let text = format!(
-                    "a store must have a callable {verb} method, like FileStore, SqliteStore and the other stores"
+                    "a store must have a callable {method_name} method, like FileStore, SqliteStore and the other stores"
                 );
                 return Err(PyTypeError::new_err(text));
             }
         }
         Ok(Self::Python(PythonStore {
-            saving: Saving::of(&object)?,
+            saving: SaveParameters::inspect(&object)?,
             object: Arc::new(object.to_owned().unbind()),
         }))
     }
@@ -64,19 +64,19 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Store {
 #[derive(Clone)]
 pub(crate) struct PythonStore {
     object: Arc<Py<PyAny>>,
-    saving: Saving,
+    saving: SaveParameters,
 }
 
 /// The parameters of a store's `save`.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Saving {
+enum SaveParameters {
     Record,
     /// Also `until`, the expiry of the record.
     RecordUntil,
 }
 
-impl Saving {
-    fn of(store: &Bound<'_, PyAny>) -> PyResult<Self> {
+impl SaveParameters {
+    fn inspect(store: &Bound<'_, PyAny>) -> PyResult<Self> {
         let py = store.py();
         let signature = py
             .import("inspect")?
@@ -115,7 +115,7 @@ pub(crate) fn call_object<T: Send + 'static>(
             let mut outcome = None;
             runtime::call_python(|py| {
                 let called = greenlet::call(py, move |py| call(object.bind(py)));
-                outcome = Some(called.map_err(|error| failed(py, name, &error)));
+                outcome = Some(called.map_err(|error| to_error(py, name, &error)));
             });
             outcome
         });
@@ -131,7 +131,7 @@ pub(crate) fn call_object<T: Send + 'static>(
 
 /// The exception's message may contain a URL with a password, so only its type is reported. Errors of built-in stores
 /// contain none, and pass through.
-fn failed(py: Python<'_>, name: &str, error: &PyErr) -> Error {
+fn to_error(py: Python<'_>, name: &str, error: &PyErr) -> Error {
     if let Some(error) = errors::from_exception(error.value(py)) {
         return oauth_facade::store_error(error);
     }
@@ -161,7 +161,9 @@ impl store::Store for PythonStore {
     ) -> Answer<'a, SaveOutcome> {
         let (key, record) = (key.to_owned(), record.clone());
         // `times.due` is dropped: `due` is never called on stores written in Python.
-        let until = times.until.filter(|_| self.saving == Saving::RecordUntil);
+        let until = times
+            .until
+            .filter(|_| self.saving == SaveParameters::RecordUntil);
         self.call(move |store| {
             let py = store.py();
             let arguments = (key, record.expose().as_str(), version);
@@ -192,9 +194,9 @@ impl store::Store for PythonStore {
     }
 
     fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, bool> {
-        let (key, named) = (key.to_owned(), key.to_owned());
+        let (key, key_argument) = (key.to_owned(), key.to_owned());
         let removed = self.call(move |store| match store.getattr_opt("remove")? {
-            Some(remove) => remove.call1((named,))?.extract().map(Some),
+            Some(remove) => remove.call1((key_argument,))?.extract().map(Some),
             None => Ok(None),
         });
         Box::pin(async move {
@@ -212,12 +214,12 @@ impl store::Store for PythonStore {
             None => Ok(None),
         });
         Box::pin(async move {
-            let none = || {
+            let not_supported = || {
                 Error::from(Misuse::NotSupported)
                     .at_endpoint("store")
                     .about("scan")
             };
-            let (keys, next) = page.await?.ok_or_else(none)?;
+            let (keys, next) = page.await?.ok_or_else(not_supported)?;
             Ok(Page { keys, next })
         })
     }

@@ -28,7 +28,7 @@ macro_rules! twins {
             ) -> PyResult<Bound<'py, PyAny>> {
                 let begin = || -> PyResult<$crate::pending_call::PendingCall> { $work };
                 let name = pyo3::intern!($py, concat!(stringify!($class), ".", stringify!($later)));
-                begin()?.later($py, name)
+                begin()?.into_coroutine($py, name)
             }
         )* }
     };

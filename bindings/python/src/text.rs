@@ -21,14 +21,14 @@ where
     argument.extract().map_err(|error: T::Error| {
         let error = error.into();
         let Ok(text) = argument.cast::<PyString>() else {
-            let error = withheld(py, error);
+            let error = without_text(py, error);
             return match error.is_instance_of::<PyTypeError>(py) {
                 true => wrong_type(py, &error.value(py).to_string()),
                 false => error,
             };
         };
         match text.to_cow() {
-            Err(unreadable) => withheld(py, unreadable),
+            Err(unreadable) => without_text(py, unreadable),
             // A str is a sequence of characters, but never accepted as a list.
             Ok(_) if error.is_instance_of::<PyTypeError>(py) => {
                 wrong_type(py, "expected a list or bytes, not a string")
@@ -131,7 +131,7 @@ pub(crate) fn wrong_type(py: Python<'_>, text: &str) -> PyErr {
 }
 
 /// Replaces an error that contains the text it is about.
-pub(crate) fn withheld(py: Python<'_>, error: PyErr) -> PyErr {
+pub(crate) fn without_text(py: Python<'_>, error: PyErr) -> PyErr {
     if contains_text(py, &error) {
         PyValueError::new_err(
             "text contains a lone surrogate, which is not valid Unicode: it was decoded from bytes that are not UTF-8, such as an environment variable",

@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 
 use crate::authorization::PendingAuthorization;
 use crate::server::Server;
-use crate::text::withheld;
+use crate::text::without_text;
 use crate::{errors, secret, tokens};
 
 pub(crate) fn record_to_py(py: Python<'_>, record: Record) -> PyResult<Py<PyAny>> {
@@ -107,7 +107,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for OperationArg {
     fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
         to_arg(&object)
             .map(Self)
-            .map_err(|error| withheld(object.py(), error))
+            .map_err(|error| without_text(object.py(), error))
     }
 }
 
@@ -257,7 +257,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Pairs {
         items
             .extract()
             .map(Self)
-            .map_err(|error| withheld(object.py(), error))
+            .map_err(|error| without_text(object.py(), error))
     }
 }
 
@@ -289,7 +289,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Fields {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
-        Self::select(&object, |_| true).map_err(|error| withheld(object.py(), error))
+        Self::select(&object, |_| true).map_err(|error| without_text(object.py(), error))
     }
 }
 

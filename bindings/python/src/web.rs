@@ -60,8 +60,8 @@ impl WebSite {
         let host = host.connect(move |id| connect_provider(Arc::clone(&later), id));
         let host = host.clock(move || {
             let now = Moment::system()?;
-            let ahead = Duration::from_secs(ahead.load(Ordering::Relaxed));
-            let later_moment = now.now().after(ahead);
+            let clock_advance = Duration::from_secs(ahead.load(Ordering::Relaxed));
+            let later_moment = now.now().after(clock_advance);
             Ok(now.at_time(later_moment))
         });
         Ok(host.log(|note| {

@@ -98,7 +98,7 @@ def test_a_client_from_a_service_account_file_gets_tokens(file: dict[str, str], 
     assert isinstance(key, rsa.RSAPrivateKey)
     public = key.public_key().public_numbers()
     jwk = {"kty": "RSA", "n": encoded(public.n), "e": encoded(public.e)}
-    generic._control("take_service_accounts", {"token_uri": file["token_uri"]})
+    generic._control("accept_service_accounts", {"token_uri": file["token_uri"]})
     text = json.dumps(file)
     (tmp_path / "account.json").write_text(text)
     made = oauth_core.Client.from_json(text)

@@ -201,6 +201,6 @@ fn seconds(number: f64) -> Duration {
 }
 
 fn pairs(flat: Vec<String>) -> Vec<(String, String)> {
-    let mut flat = flat.into_iter();
-    std::iter::from_fn(|| flat.next().zip(flat.next())).collect()
+    let mut items = flat.into_iter();
+    std::iter::from_fn(|| items.next().zip(items.next())).collect()
 }

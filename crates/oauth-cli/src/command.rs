@@ -148,7 +148,7 @@ pub(crate) fn run(command: Command, global: &Global, output: Output) -> Result<(
     }
 }
 
-/// Where the token comes from; by default, from the login of the profile.
+/// The source of the token; by default, the login of the profile.
 #[derive(Debug, Args)]
 #[group(skip)]
 struct TokenArgs {
@@ -160,7 +160,7 @@ struct TokenArgs {
 }
 
 secret_args!(
-    /// Where a single token comes from.
+    /// The source of a single token.
     BareToken,
     "token",
     "token",

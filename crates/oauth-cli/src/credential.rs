@@ -44,7 +44,7 @@ pub(crate) enum Auth {
     None,
 }
 
-/// What an authentication method needs.
+/// The credentials that an authentication method needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum CredentialKind {
     Secret,
@@ -122,13 +122,13 @@ impl CredentialKind {
     }
 }
 
-/// How a client secret can be given.
+/// The options for a client secret.
 const SECRET_OPTIONS: &str = "use --client-secret-env VAR, --client-secret-file PATH (- for stdin), \
      `client_secret_env` or `client_secret_file` in the profile, or the prompt of a terminal; \
      for a client without a secret, use --client-auth none";
 
 secret_args!(
-    /// Where the client secret comes from.
+    /// The source of the client secret.
     ClientSecret,
     "client-secret",
     "credential",
@@ -294,7 +294,7 @@ impl Credential {
         Ok(Self(Some(method)))
     }
 
-    /// Where the client secret comes from, if there is one.
+    /// The source of the client secret, if there is one.
     fn secret(
         self,
         profile: &Profile,

@@ -14,12 +14,12 @@ use serde::de::IgnoredAny;
 use crate::output::Failure;
 use crate::secret_source::{Source, read_file, secret_args};
 
-/// How the passphrase of a key can be given.
+/// The options for the passphrase of a key.
 const PASSPHRASE_OPTIONS: &str = "use --key-passphrase-env VAR, --key-passphrase-file PATH (- for stdin), \
      `client_key_passphrase_env` or `client_key_passphrase_file` in the profile, or the prompt of a terminal";
 
 secret_args!(
-    /// Where the passphrase of an encrypted key comes from.
+    /// The source of the passphrase of an encrypted key.
     Passphrase,
     "key-passphrase",
     "passphrase",

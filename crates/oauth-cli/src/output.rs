@@ -159,7 +159,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// What to do about an error, with this command.
+/// The hint about an error, with this command.
 fn hint(error: &Error) -> String {
     let with_switches = match error.code() {
         "denied.invalid_client" => {
@@ -297,7 +297,7 @@ impl Output {
 /// Prints a line on stdout.
 pub(crate) fn print(text: impl Display) -> Result<(), Failure> {
     let mut stdout = anstream::stdout();
-    written(writeln!(stdout, "{text}").and_then(|()| stdout.flush()))
+    ignore_closed_pipe(writeln!(stdout, "{text}").and_then(|()| stdout.flush()))
 }
 
 /// Writes bytes to stdout as they are; returns whether the next output starts a new line.
@@ -307,7 +307,7 @@ pub(crate) fn copy_to_stdout(from: &mut impl io::Read) -> Result<bool, Failure> 
         last: b'\n',
     };
     let mut is_at_start = true;
-    let poured = io::copy(from, &mut stdout).and_then(|_| {
+    let copied = io::copy(from, &mut stdout).and_then(|_| {
         is_at_start = stdout.last == b'\n';
         // Bodies seldom end with a line break, and the prompt comes next.
         if !is_at_start && stdout.inner.is_terminal() {
@@ -316,7 +316,7 @@ pub(crate) fn copy_to_stdout(from: &mut impl io::Read) -> Result<bool, Failure> 
         }
         stdout.flush()
     });
-    written(poured)?;
+    ignore_closed_pipe(copied)?;
     Ok(is_at_start)
 }
 
@@ -340,7 +340,7 @@ impl<W: io::Write> io::Write for LastByteWriter<W> {
 }
 
 /// A closed pipe is not an error: the reader has stopped reading.
-fn written(result: io::Result<()>) -> Result<(), Failure> {
+fn ignore_closed_pipe(result: io::Result<()>) -> Result<(), Failure> {
     match result {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::refused(
             "output.failed",

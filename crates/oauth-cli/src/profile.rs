@@ -155,7 +155,7 @@ impl ActsFor {
 
 impl Profile {
     /// The resources and audiences of its tokens, in addition to the scope.
-    pub(crate) fn usual(&self) -> ProfileDefaults<'_> {
+    pub(crate) fn defaults(&self) -> ProfileDefaults<'_> {
         ProfileDefaults {
             resource: &self.resource,
             audience: &self.audience,
@@ -191,7 +191,7 @@ impl File {
             {
                 return Ok(None);
             }
-            Err(error) => return Err(bad(&path, &error.to_string())),
+            Err(error) => return Err(invalid_profile(&path, &error.to_string())),
         };
         let file = Self::parse(&path, &text)?;
         Ok(Some((path, file)))
@@ -199,8 +199,8 @@ impl File {
 
     /// Reads the text of the file at this path.
     pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, Failure> {
-        let file: Self =
-            toml::from_str(text).map_err(|error| bad(path, &syntax::explain(text, &error)))?;
+        let file: Self = toml::from_str(text)
+            .map_err(|error| invalid_profile(path, &syntax::explain(text, &error)))?;
         for (name, profile) in &file.profile {
             if let Some((first, second)) = profile.conflict() {
                 return Err(Failure::usage(
@@ -233,7 +233,7 @@ impl Profile {
         let Some(profile) = file.find_by_name(name, &path) else {
             let names: Vec<&str> = file.profile.keys().map(String::as_str).collect();
             let reason = format!("no profile `{name}`; the profiles are {}", names.join(", "));
-            return Err(bad(&path, &reason));
+            return Err(invalid_profile(&path, &reason));
         };
         Ok(profile)
     }
@@ -311,8 +311,8 @@ impl Profile {
 
     /// Resolves relative file names of the command line against the current folder.
     pub(crate) fn named_here(self) -> Result<Self, Failure> {
-        let current_folder =
-            std::env::current_dir().map_err(|error| bad(Path::new("."), &error.to_string()))?;
+        let current_folder = std::env::current_dir()
+            .map_err(|error| invalid_profile(Path::new("."), &error.to_string()))?;
         Ok(self.resolve_paths(&current_folder.join("-")))
     }
 
@@ -405,7 +405,7 @@ fn missing(requested: Option<&str>, reason: &str) -> Result<Profile, Failure> {
     }
 }
 
-pub(crate) fn bad(path: &Path, reason: &str) -> Failure {
+pub(crate) fn invalid_profile(path: &Path, reason: &str) -> Failure {
     let hint = if reason.contains("client_secret`") {
         "do not store secrets in this file: use client_secret_env or client_secret_file instead"
     } else {

@@ -28,13 +28,13 @@ impl ProfileFile {
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => Some(text),
             Err(reason) if reason.kind() == std::io::ErrorKind::NotFound => None,
-            Err(reason) => return Err(profile::bad(&path, &reason.to_string())),
+            Err(reason) => return Err(profile::invalid_profile(&path, &reason.to_string())),
         };
         let is_new = text.is_none();
         let text = text.unwrap_or_default();
         // An invalid file must be corrected by hand first.
         File::parse(&path, &text)?;
-        let document = text.parse().map_err(|_| unusual(&path))?;
+        let document = text.parse().map_err(|_| not_editable(&path))?;
         Ok(Self {
             path,
             document,
@@ -53,7 +53,7 @@ impl ProfileFile {
             OpenOptions::new().create(true),
         )
         .and_then(|file| file.lock().map(|()| file))
-        .map_err(|error| profile::bad(&path, &error.to_string()))?;
+        .map_err(|error| profile::invalid_profile(&path, &error.to_string()))?;
         let mut file = Self::read(global)?;
         let changed = change(&mut file)?;
         file.save()?;
@@ -96,7 +96,9 @@ impl ProfileFile {
             .document
             .entry("profile")
             .or_insert(Item::Table(profiles));
-        let profiles = profiles.as_table_mut().ok_or_else(|| unusual(&self.path))?;
+        let profiles = profiles
+            .as_table_mut()
+            .ok_or_else(|| not_editable(&self.path))?;
         profiles.insert(name, Item::Table(table));
         Ok(())
     }
@@ -121,7 +123,7 @@ impl ProfileFile {
         let removed = profiles.and_then(|all| all.remove(name));
         let removed = removed.ok_or_else(|| {
             let reason = format!("no profile `{name}`");
-            profile::bad(&self.path, &reason)
+            profile::invalid_profile(&self.path, &reason)
         })?;
         if let Item::Table(table) = removed {
             self.keep_comments_before(&table);
@@ -164,13 +166,13 @@ impl ProfileFile {
         let created = private(&draft, OpenOptions::new().create_new(true));
         created
             .and_then(|_| std::fs::remove_file(&draft))
-            .map_err(|error| profile::bad(&file.path, &error.to_string()))?;
+            .map_err(|error| profile::invalid_profile(&file.path, &error.to_string()))?;
         Ok(file)
     }
 
     fn folder_made(self) -> Result<Self, Failure> {
         let created = private_folder(self.path.parent());
-        created.map_err(|error| profile::bad(&self.path, &error.to_string()))?;
+        created.map_err(|error| profile::invalid_profile(&self.path, &error.to_string()))?;
         Ok(self)
     }
 
@@ -192,7 +194,7 @@ impl ProfileFile {
         write().map_err(|reason| {
             // An unfinished draft is of no use.
             let _ = std::fs::remove_file(&draft);
-            profile::bad(path, &reason.to_string())
+            profile::invalid_profile(path, &reason.to_string())
         })
     }
 }
@@ -252,7 +254,7 @@ fn exposed(secret: Option<&oauth_core::Secret<String>>) -> Option<&str> {
 
 /// The first table after this position.
 fn following(table: &mut Table, position: isize) -> Option<&mut Table> {
-    let mut best: Option<&mut Table> = None;
+    let mut first: Option<&mut Table> = None;
     for (_, item) in table.iter_mut() {
         let Item::Table(inner) = item else { continue };
         let is_after = |table: &Table| {
@@ -267,14 +269,14 @@ fn following(table: &mut Table, position: isize) -> Option<&mut Table> {
             let at = table.as_ref().and_then(|table| table.position());
             at.unwrap_or(isize::MAX)
         };
-        if at(&candidate) < at(&best) {
-            best = candidate;
+        if at(&candidate) < at(&first) {
+            first = candidate;
         }
     }
-    best
+    first
 }
 
-fn unusual(path: &Path) -> Failure {
+fn not_editable(path: &Path) -> Failure {
     Failure::usage(
         "usage.profile",
         format_args!("{}: the profiles are not tables", path.display()),

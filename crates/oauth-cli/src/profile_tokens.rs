@@ -77,7 +77,7 @@ pub(crate) struct SelectedOwner {
 
 impl SelectedOwner {
     /// The tokens, if they are fresh without a renewal.
-    pub(crate) fn fresh(&mut self) -> Result<Option<Arc<Tokens>>, Error> {
+    pub(crate) fn fresh_tokens(&mut self) -> Result<Option<Arc<Tokens>>, Error> {
         match &mut self.stored {
             Some(stored) => stored.fresh(),
             None => Ok(None),
@@ -108,7 +108,9 @@ impl ProfileTokens {
         Ok(Some(Self {
             store,
             profile: name,
-            token_request: profile.usual().parameters(&TokenRequestArgs::default())?,
+            token_request: profile
+                .defaults()
+                .parameters(&TokenRequestArgs::default())?,
         }))
     }
 
@@ -309,7 +311,7 @@ impl ProfileTokens {
         )
     }
 
-    /// The same for a command that can act for the client itself instead.
+    /// [`Self::not_logged_in`] for a command that can act for the client itself instead.
     fn not_logged_in_nor_client(&self) -> Failure {
         self.not_logged_in()
             .and_hint("or act for the client itself with --as client")

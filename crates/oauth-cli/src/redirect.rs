@@ -25,7 +25,7 @@ pub(crate) fn listener(profile: &Profile, options: RedirectOptions) -> Result<Li
     let registered = profile.registered();
     let fitting = registered
         .iter()
-        .find_map(|uri| fitting(uri, port, path.as_deref()));
+        .find_map(|uri| matching_loopback_uri(uri, port, path.as_deref()));
     if let Some(uri) = fitting {
         return Ok(Listener::for_redirect_uri(&RedirectUri::parse(&uri)?)?);
     }
@@ -42,7 +42,7 @@ pub(crate) fn listener(profile: &Profile, options: RedirectOptions) -> Result<Li
 
 /// The redirect URI, if it is a loopback address with this port and path. Without a port, it allows
 /// any port (RFC 8252 section 7.3).
-fn fitting(uri: &str, port: Option<u16>, path: Option<&str>) -> Option<String> {
+fn matching_loopback_uri(uri: &str, port: Option<u16>, path: Option<&str>) -> Option<String> {
     let url = Url::parse(uri).ok()?;
     let is_on_this_machine =
         url.scheme() == "http" && (url.is_loopback() || url.host() == "localhost");
@@ -64,23 +64,29 @@ fn fitting(uri: &str, port: Option<u16>, path: Option<&str>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::fitting;
+    use super::matching_loopback_uri;
 
     #[test]
     fn the_redirect_uri_is_selected_by_port_and_path() {
         let with = "http://127.0.0.1:8080/cb";
         let without = "http://localhost/cb?a=b";
-        assert_eq!(fitting(with, None, None).as_deref(), Some(with));
         assert_eq!(
-            fitting(with, Some(8080), Some("/cb")).as_deref(),
+            matching_loopback_uri(with, None, None).as_deref(),
             Some(with)
         );
-        assert_eq!(fitting(with, Some(1), None), None);
-        assert_eq!(fitting(with, None, Some("/other")), None);
+        assert_eq!(
+            matching_loopback_uri(with, Some(8080), Some("/cb")).as_deref(),
+            Some(with)
+        );
+        assert_eq!(matching_loopback_uri(with, Some(1), None), None);
+        assert_eq!(matching_loopback_uri(with, None, Some("/other")), None);
         let any = Some("http://localhost:7/cb?a=b");
-        assert_eq!(fitting(without, Some(7), None).as_deref(), any);
+        assert_eq!(
+            matching_loopback_uri(without, Some(7), None).as_deref(),
+            any
+        );
         for elsewhere in ["https://127.0.0.1/cb", "http://app.example/cb", "app:/cb"] {
-            assert_eq!(fitting(elsewhere, None, None), None);
+            assert_eq!(matching_loopback_uri(elsewhere, None, None), None);
         }
     }
 }

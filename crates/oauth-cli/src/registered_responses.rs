@@ -67,7 +67,7 @@ impl RegisteredResponses {
         let Some(name) = &self.introspection_signed_response_alg else {
             return match encryption {
                 None => Ok(None),
-                Some(_) => Err(wrong(
+                Some(_) => Err(invalid_profile(
                     "introspection_encrypted_response_alg without introspection_signed_response_alg",
                     "an encrypted introspection response is signed first (RFC 9701 section 5)",
                 )),
@@ -88,7 +88,7 @@ impl RegisteredResponses {
         let Some(name) = alg else {
             return match enc {
                 None => Ok(None),
-                Some(_) => Err(wrong(
+                Some(_) => Err(invalid_profile(
                     format_args!("{response}_encrypted_response_enc without its alg"),
                     format_args!("add {response}_encrypted_response_alg"),
                 )),
@@ -100,7 +100,7 @@ impl RegisteredResponses {
             Some(name) => Enc::from_name(name).ok_or_else(|| unknown(name))?,
         };
         let path = self.decryption_key_file.as_deref().ok_or_else(|| {
-            wrong(
+            invalid_profile(
                 format_args!("{response}_encrypted_response_alg without a decryption key"),
                 "set decryption_key_file in the same table",
             )
@@ -121,12 +121,12 @@ fn alg(name: &str) -> Result<Alg, Failure> {
 }
 
 fn unknown(name: &str) -> Failure {
-    wrong(
+    invalid_profile(
         format_args!("unknown algorithm `{}`", name.escape_debug()),
         "use its name in the server's metadata, such as ES256, ECDH-ES or A256GCM",
     )
 }
 
-fn wrong(reason: impl std::fmt::Display, hint: impl std::fmt::Display) -> Failure {
+fn invalid_profile(reason: impl std::fmt::Display, hint: impl std::fmt::Display) -> Failure {
     Failure::usage("usage.registered", reason, hint)
 }

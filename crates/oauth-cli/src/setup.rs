@@ -149,7 +149,7 @@ impl ClientPlan {
     pub(crate) fn token_request(&self, args: &TokenRequestArgs) -> Result<TokenRequest, Error> {
         Ok(self
             .profile
-            .usual()
+            .defaults()
             .parameters(args)?
             .scope(self.scope(args.scope.as_ref())?))
     }
@@ -168,10 +168,10 @@ impl ClientPlan {
     /// The issuer.
     pub(crate) fn issuer(&self) -> Result<String, Error> {
         let of_provider = |provider: &Provider| Ok(provider.issuer()?.as_str().to_owned());
-        let stated = || self.profile.issuer.clone().unwrap_or_default();
+        let profile_issuer = || self.profile.issuer.clone().unwrap_or_default();
         self.provider
             .as_ref()
-            .map_or_else(|| Ok(stated()), of_provider)
+            .map_or_else(|| Ok(profile_issuer()), of_provider)
     }
 
     /// The client id.

@@ -8,7 +8,7 @@ const YEAR: u64 = 365 * DAY;
 /// RFC 3339 in UTC, such as `2025-06-15T15:06:40Z`.
 pub(crate) fn rfc3339(time: UnixTime) -> String {
     let (days, second) = (time.as_secs() / DAY, time.as_secs() % DAY);
-    let (year, month, day) = civil(days);
+    let (year, month, day) = date_from_days(days);
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
@@ -35,7 +35,7 @@ pub(crate) fn relative(time: UnixTime, now: UnixTime) -> String {
 
 /// Days since 1970-01-01 as year, month and day (Howard Hinnant's `civil_from_days`): years start
 /// in March, so that the leap day is the last day of a year.
-const fn civil(days: u64) -> (u64, u64, u64) {
+const fn date_from_days(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let (era, of_era) = (days / 146_097, days % 146_097);
     let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;

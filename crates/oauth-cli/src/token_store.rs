@@ -1,4 +1,4 @@
-//! The token store of this user: a database, or files, unencrypted or sealed with a key in the keyring of
+//! The user's token store: a database, or files, which are plain or sealed with a key in the keyring of
 //! the operating system.
 //!
 //! Keyrings cannot list their entries, and some are too small for many tokens, so only the key is stored
@@ -18,7 +18,7 @@ use crate::profile;
 /// The store with the records of this user.
 pub(crate) struct TokenStore {
     /// The store without sealing: a record that cannot be decrypted can be removed through it.
-    bare: Arc<dyn Store>,
+    unsealed: Arc<dyn Store>,
     store: Arc<dyn Store>,
 }
 
@@ -47,7 +47,7 @@ impl TokenStore {
     fn plain(store: impl Store + 'static) -> Self {
         let store: Arc<dyn Store> = Arc::new(store);
         Self {
-            bare: Arc::clone(&store),
+            unsealed: Arc::clone(&store),
             store,
         }
     }
@@ -62,7 +62,7 @@ impl TokenStore {
         let keys = Keys::new(wait(keyring.seal_key("seal"))??);
         Ok(Self {
             store: Arc::new(SealedStore::new(files.clone(), keys)),
-            bare: Arc::new(files),
+            unsealed: Arc::new(files),
         })
     }
 
@@ -76,12 +76,12 @@ impl TokenStore {
     }
 
     /// Whether a profile has ever used a database.
-    pub(crate) fn is_sqlite_there() -> Result<bool, Failure> {
+    pub(crate) fn has_database() -> Result<bool, Failure> {
         Ok(folder()?.join("grants.db").is_file())
     }
 
     /// Whether a profile has ever used sealed files.
-    pub(crate) fn is_sealed_there() -> Result<bool, Failure> {
+    pub(crate) fn has_sealed_files() -> Result<bool, Failure> {
         Ok(folder()?.join("sealed").is_dir())
     }
 
@@ -94,7 +94,7 @@ impl TokenStore {
     pub(crate) fn keys(&self) -> Result<Vec<String>, Error> {
         let (mut keys, mut cursor) = (Vec::new(), None);
         loop {
-            let page = wait(self.bare.scan(cursor.as_deref()))??;
+            let page = wait(self.unsealed.scan(cursor.as_deref()))??;
             keys.extend(page.keys.into_iter().filter(|key| is_grant(key)));
             cursor = page.next;
             if cursor.is_none() {
@@ -113,7 +113,7 @@ impl TokenStore {
 
     /// Removes a record, regardless of what is in it; returns whether there was one.
     pub(crate) fn remove(&self, key: &str) -> Result<bool, Error> {
-        wait(self.bare.remove(key))?
+        wait(self.unsealed.remove(key))?
     }
 }
 

@@ -226,11 +226,11 @@ pub(crate) fn parameters(text: &str) -> Vec<Item> {
     let pairs = form::parse(text).unwrap_or_default();
     let items = pairs.iter();
     items
-        .map(|(name, value)| Item::new(name, harmless(name, value, PARAMETERS)))
+        .map(|(name, value)| Item::new(name, listed_value(name, value, PARAMETERS)))
         .collect()
 }
 
-fn harmless(name: &str, value: &str, list: &[&str]) -> Option<String> {
+fn listed_value(name: &str, value: &str, list: &[&str]) -> Option<String> {
     let is_short = value.len() <= MAX_VALUE_LENGTH && !value.chars().any(char::is_control);
     (list.contains(&name) && is_short).then(|| value.to_owned())
 }
@@ -239,7 +239,7 @@ fn harmless(name: &str, value: &str, list: &[&str]) -> Option<String> {
 /// shown.
 fn harmless_word(name: &str, value: &str, list: &[&str]) -> Option<String> {
     let is_word = |b: u8| b.is_ascii_alphanumeric() || b"_-.".contains(&b);
-    harmless(name, value, list).filter(|text| text.len() <= 40 && text.bytes().all(is_word))
+    listed_value(name, value, list).filter(|text| text.len() <= 40 && text.bytes().all(is_word))
 }
 
 fn fields(headers: &HeaderMap) -> Vec<Item> {
@@ -252,7 +252,7 @@ fn fields(headers: &HeaderMap) -> Vec<Item> {
         } else if *name == LOCATION {
             Some(with_redacted_query(text))
         } else {
-            harmless(name.as_str(), text, HEADERS)
+            listed_value(name.as_str(), text, HEADERS)
         };
         Item::new(name.as_str(), shown)
     };
@@ -267,8 +267,8 @@ fn with_redacted_query(location: &str) -> String {
         .iter()
         .map(|(name, value)| Item::new(name, harmless_word(name, value, MEMBERS)).to_string());
     let items: Vec<String> = items.collect();
-    let joint = if items.is_empty() { "" } else { "?" };
-    let text = format!("{bare}{joint}{}", items.join("&"));
+    let separator = if items.is_empty() { "" } else { "?" };
+    let text = format!("{bare}{separator}{}", items.join("&"));
     text.chars()
         .filter(|c| !c.is_control())
         .take(MAX_VALUE_LENGTH)

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::url::Url;
 
-/// Which addresses a request may be sent to; a driver finds it in the request's extensions.
+/// The addresses to which a request may be sent; a driver finds it in the request's extensions.
 ///
 /// ```
 /// use oauth_core::address::{RequestAddressPolicy, is_public};

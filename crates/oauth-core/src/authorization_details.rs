@@ -173,7 +173,7 @@ impl AuthorizationDetails {
     fn from_items(items: impl Iterator<Item = Value>) -> Result<Self, Error> {
         let read_item = |(index, item): (usize, Value)| {
             let Value::Object(members) = item else {
-                return Err(malformed(&format!("[{index}] is no object")));
+                return Err(malformed(&format!("[{index}] is not an object")));
             };
             let detail = AuthorizationDetail(members);
             match detail.check_members() {

@@ -66,7 +66,7 @@ pub(crate) struct Shared {
     pub(crate) pending_backchannel: PendingRequests,
 }
 
-/// What tokens are bound to, other than a DPoP key.
+/// The binding of tokens to something other than a DPoP key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TokenBinding {
     None,
@@ -98,15 +98,15 @@ pub struct ClientConfig {
     pub(crate) userinfo_algs: Option<Vec<Alg>>,
     /// `userinfo_encrypted_response_alg` and `_enc`.
     pub(crate) userinfo_encryption: Option<Arc<dyn DecryptJwe>>,
-    /// How access tokens are encrypted for the APIs that verify them as this client.
+    /// The encryption of access tokens for the APIs that verify them as this client.
     pub(crate) access_token_encryption: Option<Arc<dyn DecryptJwe>>,
     /// The accepted values of `authorization_signed_response_alg` (JARM section 3).
     pub(crate) authorization_algs: Option<Vec<Alg>>,
     /// `authorization_encrypted_response_alg` and `_enc`.
     pub(crate) authorization_encryption: Option<Arc<dyn DecryptJwe>>,
-    /// How authorization requests are signed.
+    /// The signing of authorization requests.
     pub(crate) request_signing: Option<RequestSigning>,
-    /// How authorization requests are encrypted after they have been signed.
+    /// The encryption of authorization requests after they have been signed.
     pub(crate) request_encryption: Option<Arc<dyn EncryptJwe>>,
     /// Whether tokens are bound to the certificate of the connection (RFC 8705 section 3).
     pub(crate) token_binding: TokenBinding,
@@ -114,7 +114,7 @@ pub struct ClientConfig {
     pub(crate) certificate: KnownCertificate,
     /// The security profile that the client enforces, such as FAPI 2.0.
     pub(crate) profile: Option<SecurityProfile>,
-    /// How the client gets its own tokens, if not by `client_credentials`.
+    /// The grant for the client's own tokens, if it is not `client_credentials`.
     pub(crate) own_tokens: Option<ClientGrantMethod>,
     /// State that all clones share, even after one of them has been reconfigured.
     pub(crate) shared: Arc<Shared>,

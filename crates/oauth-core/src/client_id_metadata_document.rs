@@ -167,7 +167,7 @@ impl ClientIdMetadataDocument {
 
     fn check_document(self) -> Result<Self, Error> {
         // "MUST NOT include client_secret_post, client_secret_basic, client_secret_jwt, or any other method
-        // based around a shared symmetric secret"
+        // based around a shared symmetric secret" (section 4.1)
         let method = self.metadata.auth_method();
         if method.starts_with("client_secret_") {
             return Err(Error::from(Misuse::ClientIdMetadataMethod).about(method));
@@ -209,7 +209,7 @@ impl ClientIdMetadataDocument {
         text.expose().clone()
     }
 
-    /// What servers may reject about the document.
+    /// The properties of the document that servers may reject.
     pub fn warnings(&self) -> Vec<Warning> {
         let mut warnings = Vec::new();
         if let Ok(url) = Url::parse(self.url.as_str()) {
@@ -231,7 +231,7 @@ impl ClientIdMetadataDocument {
     }
 }
 
-/// How a client that is not registered at a server gets a client id.
+/// The ways in which a client that is not registered at a server gets a client id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Identification {

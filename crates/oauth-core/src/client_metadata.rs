@@ -40,7 +40,7 @@ pub(crate) const CLIENT_INFORMATION: [&str; 6] = [
     "registration_client_uri",
 ];
 
-/// What runs where the redirect URI leads (OpenID Connect Dynamic Client Registration section 2).
+/// The kind of application at the redirect URI (OpenID Connect Dynamic Client Registration section 2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ApplicationType {
@@ -151,7 +151,7 @@ client_metadata! {
     tls_client_certificate_bound_access_tokens: Option<bool>,
     /// Where users may be sent after they have signed out at the server (OpenID Connect RP-Initiated Logout section 3).
     post_logout_redirect_uris: Vec<String>,
-    /// Where the server posts logout tokens (OpenID Connect Back-Channel Logout section 2.2).
+    /// The URI to which the server posts logout tokens (OpenID Connect Back-Channel Logout section 2.2).
     backchannel_logout_uri: Option<String>,
     /// Whether logout tokens must name the session.
     backchannel_logout_session_required: Option<bool>,

@@ -48,7 +48,7 @@ pub const DPOP_NONCE: &str = "dpop-nonce";
 pub(crate) const PROOF_FIELD: HeaderName = HeaderName::from_static(DPOP);
 pub(crate) const NONCE_FIELD: HeaderName = HeaderName::from_static(DPOP_NONCE);
 
-/// The error with which a server asks for a proof with its nonce (sections 8 and 9).
+/// The error by which a server requires a proof with its nonce (sections 8 and 9).
 pub(crate) const USE_NONCE: &str = "use_dpop_nonce";
 
 /// The longest nonce that is stored, in bytes.

@@ -53,7 +53,7 @@ mod pending {
     #[derive(Debug)]
     struct PendingRequest {
         /// The hash of the `auth_req_id`, once the server has returned it.
-        request: Option<String>,
+        auth_req_id_hash: Option<String>,
         expires_at: UnixTime,
     }
 
@@ -70,18 +70,17 @@ mod pending {
                 return Err(Misuse::CibaPending.into());
             }
             if requests.len() >= MAX_PENDING_REQUESTS {
-                let oldest = requests
+                let first_to_expire = requests
                     .iter()
                     .min_by_key(|(_, pending)| pending.expires_at);
-                let oldest = oldest.map(|(request_key, _)| request_key.clone());
-                oldest.map(|request_key| requests.remove(&request_key));
+                let first_to_expire = first_to_expire.map(|(request_key, _)| request_key.clone());
+                first_to_expire.map(|request_key| requests.remove(&request_key));
             }
             let expires_at = now.after(MAX_SEND_TIME);
-            let request = None;
             requests.insert(
                 request_key.to_owned(),
                 PendingRequest {
-                    request,
+                    auth_req_id_hash: None,
                     expires_at,
                 },
             );
@@ -96,7 +95,7 @@ mod pending {
         ) {
             let mut requests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(pending) = requests.get_mut(request_key) {
-                pending.request = Some(name(auth_req_id));
+                pending.auth_req_id_hash = Some(hash(auth_req_id));
                 pending.expires_at = expires_at;
             }
         }
@@ -108,13 +107,13 @@ mod pending {
 
         /// Forgets a request that the user has approved or declined, or that has expired.
         pub(crate) fn forget_completed(&self, auth_req_id: &Secret<String>) {
-            let request = Some(name(auth_req_id));
+            let auth_req_id_hash = Some(hash(auth_req_id));
             let mut requests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            requests.retain(|_, pending| pending.request != request);
+            requests.retain(|_, pending| pending.auth_req_id_hash != auth_req_id_hash);
         }
     }
 
-    fn name(auth_req_id: &Secret<String>) -> String {
+    fn hash(auth_req_id: &Secret<String>) -> String {
         sha256_of_parts([auth_req_id.expose().as_str()])
     }
 }

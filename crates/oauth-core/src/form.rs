@@ -250,7 +250,7 @@ const fn is_unencoded(byte: u8) -> bool {
     is_letter | is_digit | (byte == b'*') | (byte == b'-') | (byte == b'.') | (byte == b'_')
 }
 
-/// The same for a single byte, which a lookup table answers faster.
+/// [`is_unencoded`] for a single byte, by a lookup table, which is faster.
 fn is_unencoded_by_table(byte: u8) -> bool {
     #[expect(
         clippy::indexing_slicing,

@@ -140,11 +140,11 @@ impl<'a> Object<'a> {
         {
             return;
         }
-        let lifted: Vec<_> = names
+        let moved_members: Vec<_> = names
             .iter()
             .filter_map(|&name| Some((name, inside.take(name)?)))
             .collect();
-        for (name, value) in lifted {
+        for (name, value) in moved_members {
             self.take(name);
             self.0.push((Cow::Borrowed(name), value));
         }

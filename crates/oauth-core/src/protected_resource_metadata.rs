@@ -155,8 +155,8 @@ impl ResourceIdentifier {
             return resource_path == path;
         }
         let resource_path = resource_path.strip_suffix('/').unwrap_or(resource_path);
-        let below = path.strip_prefix(resource_path);
-        below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
+        let rest = path.strip_prefix(resource_path);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     /// Whether both are the same resource: the strings are equal, or differ only in how an empty path is written, which

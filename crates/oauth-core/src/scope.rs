@@ -29,7 +29,7 @@ impl Scope {
         Self::parse_delimited(text, ' ')
     }
 
-    /// Reads names separated by `delimiter`, for servers that use another delimiter than space.
+    /// Reads names separated by `delimiter`, for servers that use a delimiter other than space.
     pub(crate) fn parse_delimited(text: &str, delimiter: char) -> Result<Self, Error> {
         if delimiter == ' ' && Self::is_plain(text) {
             return Ok(Self(text.to_owned()));

@@ -287,12 +287,12 @@ impl Url {
         if form.is_empty() {
             return self.clone();
         }
-        let glue = match self.query() {
+        let separator = match self.query() {
             None => "?",
             Some("") => "",
             Some(_) => "&",
         };
-        let text = [self.as_str(), glue, form.as_str()].concat();
+        let text = [self.as_str(), separator, form.as_str()].concat();
         Self {
             shared: Shared::new(text),
             ..*self

@@ -134,7 +134,7 @@ impl DecryptionKey {
     /// A key of the octets of a shared secret, for `dir`, `A128KW`, `A128GCMKW` and similar ones.
     ///
     /// # Errors
-    /// `Algorithm` for a secret of another length than the algorithm needs, and for algorithms that need a private
+    /// `Algorithm` for a secret without the length that the algorithm needs, and for algorithms that need a private
     /// key.
     pub fn from_secret_bytes(secret: &[u8], alg: JweAlg) -> Result<Self, KeyError> {
         let has_right_length = match alg {

@@ -132,7 +132,7 @@ fn request_object_is_encrypted_to_the_servers_encryption_key() -> Outcome {
 
 const EC: &str = r#"{"kty":"EC","crv":"P-256","x":"weNJy2HscCSM6AEDTDg04biOvhFhyyWvOHQfeF_PxMQ","y":"e8lnCO-AlStT-NJVX-crhB7QRYhiix03illJOVAOyck"}"#;
 
-fn agreed() -> Result<RequestEncryption, Error> {
+fn ecdh_es() -> Result<RequestEncryption, Error> {
     RequestEncryption::new(JweAlg::EcdhEs, PublicKeyEncrypter)
 }
 
@@ -140,7 +140,7 @@ fn agreed() -> Result<RequestEncryption, Error> {
 fn server_keys_are_fetched_once_and_cached() -> Outcome {
     let jwk: Value = serde_json::from_str(EC)?;
     let keys = json!({ "keys": [public(&jwk, &json!({ "use": "enc" }))] });
-    let client = client(&json!({}), agreed()?)?;
+    let client = client(&json!({}), ecdh_es()?)?;
     let (first, fetches) = begun(&client, &keys)?;
     assert_eq!(fetches, 1);
     let (second, fetches) = begun(&client, &keys)?;
@@ -151,7 +151,7 @@ fn server_keys_are_fetched_once_and_cached() -> Outcome {
         part(&parameter(&second), 0)["epk"]
     );
     // Exported keys suffice after a restart.
-    let restarted = self::client(&json!({}), agreed()?)?;
+    let restarted = self::client(&json!({}), ecdh_es()?)?;
     restarted.import_keys(&client.export_keys().ok_or("keys")?)?;
     let (_, fetches) = begun(&restarted, &keys)?;
     assert_eq!(fetches, 0);
@@ -162,7 +162,7 @@ fn server_keys_are_fetched_once_and_cached() -> Outcome {
 fn encryption_key_must_match_use_alg_key_ops_and_type() -> Outcome {
     let jwk: Value = serde_json::from_str(EC)?;
     let refused = |more: Value| -> Result<Option<&'static str>, Error> {
-        let client = client(&json!({}), agreed()?)?;
+        let client = client(&json!({}), ecdh_es()?)?;
         let begun = begun(&client, &json!({ "keys": [public(&jwk, &more)] }));
         Ok(begun.err().map(|error| error.code()))
     };
@@ -196,7 +196,7 @@ fn encryption_key_must_match_use_alg_key_ops_and_type() -> Outcome {
 #[test]
 fn missing_encryption_key_is_fetched_again_with_the_next_request() -> Outcome {
     let jwk: Value = serde_json::from_str(EC)?;
-    let client = client(&json!({}), agreed()?)?;
+    let client = client(&json!({}), ecdh_es()?)?;
     let none = json!({ "keys": [] });
     let code = |keys: &Value| {
         begun(&client, keys)
@@ -217,7 +217,7 @@ fn unsupported_or_unsigned_encryption_is_refused_before_sending() -> Outcome {
         json!({ "request_object_encryption_alg_values_supported": ["RSA-OAEP-256"] }),
         json!({ "request_object_encryption_enc_values_supported": ["A256GCM"] }),
     ] {
-        let client = client(&more, agreed()?)?;
+        let client = client(&more, ecdh_es()?)?;
         let refused = begun(&client, &none)
             .map(drop)
             .map_err(|error| error.code());
@@ -225,7 +225,7 @@ fn unsupported_or_unsigned_encryption_is_refused_before_sending() -> Outcome {
     }
     // Encryption requires a signature.
     let plain = Client::new(server(&json!({}))?, ClientId::new("c1"), ClientAuth::none())?;
-    let plain = plain.with_request_encryption(agreed()?);
+    let plain = plain.with_request_encryption(ecdh_es()?);
     let refused = begun(&plain, &none).map(drop).map_err(|error| error.code());
     assert_eq!(refused, Err("misuse.setup"));
     Ok(())

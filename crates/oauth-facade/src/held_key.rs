@@ -81,7 +81,7 @@ impl HeldKeyJwt {
 
     /// The newest of several keys that the server supports.
     fn newest(&self, server: &Server, alg: Option<Alg>) -> Result<SigningKey, Error> {
-        let misnamed = |reason: &str| Err(Error::from(Misuse::ClientKeys).about(reason));
+        let refuse = |reason: &str| Err(Error::from(Misuse::ClientKeys).about(reason));
         if self.kid.is_some() || self.certificate_thumbprint.is_some() {
             let reason = "a kid and a certificate can be given for one key only: set the kid of several keys in their JWKs";
             return Err(Error::from(Misuse::ArgumentsInconsistent).about(reason));
@@ -90,7 +90,7 @@ impl HeldKeyJwt {
         kids.sort_unstable();
         // A server that finds a key by its name would find either.
         if kids.windows(2).any(|pair| pair.first() == pair.last()) {
-            return misnamed("two keys have one kid");
+            return refuse("two keys have one kid");
         }
         let mut unfit = None;
         for key in &self.keys {
@@ -101,7 +101,7 @@ impl HeldKeyJwt {
         }
         match unfit {
             Some(unfit) => Err(unfit),
-            None => misnamed("none is given"),
+            None => refuse("none is given"),
         }
     }
 }

@@ -26,7 +26,7 @@ impl PollSchedule {
     }
 
     /// Does not wait: the user has answered.
-    pub(crate) const fn once() -> Self {
+    pub(crate) const fn without_waiting() -> Self {
         Self(None)
     }
 

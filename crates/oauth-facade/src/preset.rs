@@ -75,7 +75,7 @@ impl Preset {
             let name: String = name.chars().take(40).collect();
             refused(&format!("no {kind} `{name}`"))
         };
-        if let Some((name, _)) = values.iter().find(|(name, _)| !self.knows(name)) {
+        if let Some((name, _)) = values.iter().find(|(name, _)| !self.has_variable(name)) {
             return Err(unknown("variable", name));
         }
         let mut stored = self.server.clone();
@@ -101,7 +101,7 @@ impl Preset {
         stored.into_server()
     }
 
-    fn knows(&self, name: &str) -> bool {
+    fn has_variable(&self, name: &str) -> bool {
         self.variables.iter().any(|variable| variable.name == name)
     }
 }
@@ -208,8 +208,8 @@ mod writing {
             let base = server(filled.clone())?;
             let base_quirks = base.core.rules().quirks.clone();
             let options = provider.options().map(|(name, _)| {
-                let opted = server(filled.clone().option(name)?)?;
-                let mut quirks = opted.core.rules().quirks.clone();
+                let with_option = server(filled.clone().option(name)?)?;
+                let mut quirks = with_option.core.rules().quirks.clone();
                 quirks.retain(|quirk| !base_quirks.contains(quirk));
                 Ok((name.to_owned(), quirks))
             });

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::facts::{Discovery, Method, RateLimit, Source};
-use crate::template::{Template, TemplatePosition, bad};
+use crate::template::{Template, TemplatePosition, provider_data_error};
 use crate::variable::Variable;
 
 /// The name under which a template refers to the issuer.
@@ -213,14 +213,16 @@ impl File {
 
     fn check_words(&self) -> Result<(), Error> {
         if !is_name(&self.name, b'-') {
-            return Err(bad("name: lower-case letters, digits and hyphens only"));
+            return Err(provider_data_error(
+                "name: lower-case letters, digits and hyphens only",
+            ));
         }
         for link in &self.documentation {
             let read = Url::parse(link).and_then(|url| url.require(Transport::Https));
-            read.map_err(|_| bad("documentation: not an https URL"))?;
+            read.map_err(|_| provider_data_error("documentation: not an https URL"))?;
         }
         if self.client_auth == Method::None && !self.public_clients {
-            return Err(bad(
+            return Err(provider_data_error(
                 "public_clients: must be true where client_auth is none",
             ));
         }
@@ -229,13 +231,15 @@ impl File {
                 .iter()
                 .any(|endpoint| endpoint.member() == kind)
             {
-                return Err(bad(&format!("endpoints.{kind}: no endpoint has this name")));
+                return Err(provider_data_error(&format!(
+                    "endpoints.{kind}: no endpoint has this name"
+                )));
             }
         }
         for member in self.metadata.keys() {
             let is_endpoint = EndpointKind::ALL.iter().any(|k| k.member() == member);
             if is_endpoint || member == ISSUER {
-                return Err(bad(&format!(
+                return Err(provider_data_error(&format!(
                     "metadata.{member}: stands elsewhere in the file"
                 )));
             }
@@ -243,22 +247,30 @@ impl File {
         for scope in self.scopes.keys() {
             let is_one = Scope::parse(scope).is_ok_and(|read| read.iter().eq([scope.as_str()]));
             if !is_one {
-                return Err(bad(&format!("scopes.{scope}: not one scope")));
+                return Err(provider_data_error(&format!(
+                    "scopes.{scope}: not one scope"
+                )));
             }
         }
         if self.identity.is_some() && self.is_openid() {
-            return Err(bad("identity: providers of OpenID Connect have none"));
+            return Err(provider_data_error(
+                "identity: providers of OpenID Connect have none",
+            ));
         }
         let segments = &self.token_route.user_segments;
         if segments
             .iter()
             .any(|s| s.is_empty() || s.contains(['/', '?', '#']))
         {
-            return Err(bad("token_route.user_segments: not a path segment"));
+            return Err(provider_data_error(
+                "token_route.user_segments: not a path segment",
+            ));
         }
         let example = self.tokens.example_response.as_deref();
         if example.is_some_and(|json| serde_json::from_str::<Map<String, Value>>(json).is_err()) {
-            return Err(bad("tokens.example_response: not a JSON object"));
+            return Err(provider_data_error(
+                "tokens.example_response: not a JSON object",
+            ));
         }
         Ok(())
     }
@@ -266,7 +278,9 @@ impl File {
     fn check_variables(&self) -> Result<(), Error> {
         for (name, variable) in &self.variables {
             if !is_name(name, b'_') || name == ISSUER {
-                return Err(bad(&format!("variables.{name}: not a name for a variable")));
+                return Err(provider_data_error(&format!(
+                    "variables.{name}: not a name for a variable"
+                )));
             }
             let present = [
                 ("example", Some(&variable.example)),
@@ -277,13 +291,15 @@ impl File {
                 // The normal form is required, so that the file contains exactly what will be sent.
                 if value.is_some_and(|value| variable.read(value).as_ref() != Some(value)) {
                     let kind = variable.kind.as_str();
-                    return Err(bad(&format!("variables.{name}.{member}: not a {kind}")));
+                    return Err(provider_data_error(&format!(
+                        "variables.{name}.{member}: not a {kind}"
+                    )));
                 }
             }
             let mut with_quirks = variable.quirks_of_values.keys();
             if let Some(value) = with_quirks.find(|value| !variable.values.contains(value)) {
                 let detail = format!("variables.{name}.quirks_of_values: {value} is not listed");
-                return Err(bad(&detail));
+                return Err(provider_data_error(&detail));
             }
         }
         Ok(())
@@ -297,10 +313,16 @@ impl File {
                     let expected_place = match self.variables.get(name) {
                         Some(variable) => variable.kind.position(),
                         None if name == ISSUER && member != ISSUER => TemplatePosition::Whole,
-                        None => return Err(bad(&format!("no variable is called {name}"))),
+                        None => {
+                            return Err(provider_data_error(&format!(
+                                "no variable is called {name}"
+                            )));
+                        }
                     };
                     if position != expected_place {
-                        return Err(bad(&format!("{name} cannot stand in this place")));
+                        return Err(provider_data_error(&format!(
+                            "{name} cannot stand in this place"
+                        )));
                     }
                     used.insert(name.to_owned());
                     Ok(())
@@ -308,7 +330,9 @@ impl File {
                 .map_err(|error| at_member(&member, &error))?;
         }
         match self.variables.keys().find(|&name| !used.contains(name)) {
-            Some(name) => Err(bad(&format!("variables.{name}: no URL uses it"))),
+            Some(name) => Err(provider_data_error(&format!(
+                "variables.{name}: no URL uses it"
+            ))),
             None => Ok(()),
         }
     }
@@ -317,8 +341,10 @@ impl File {
 /// `error` with the member that it is about.
 pub(crate) fn at_member(member: &str, error: &Error) -> Error {
     match (error.kind(), error.detail()) {
-        (Kind::Misuse(Misuse::ProviderData), Some(detail)) => bad(&format!("{member}: {detail}")),
-        _ => bad(&format!("{member}: {error}")),
+        (Kind::Misuse(Misuse::ProviderData), Some(detail)) => {
+            provider_data_error(&format!("{member}: {detail}"))
+        }
+        _ => provider_data_error(&format!("{member}: {error}")),
     }
 }
 
@@ -332,10 +358,10 @@ pub(crate) fn is_name(text: &str, also: u8) -> bool {
 fn with_line(text: &str, error: &toml::de::Error) -> Error {
     let message = error.message();
     let Some(before) = error.span().and_then(|span| text.get(..span.start)) else {
-        return bad(message);
+        return provider_data_error(message);
     };
     let number = before.matches('\n').count();
     let line = text.lines().nth(number).unwrap_or_default().trim();
     let line: String = line.chars().take(60).collect();
-    bad(&format!("line {} `{line}`: {message}", number + 1))
+    provider_data_error(&format!("line {} `{line}`: {message}", number + 1))
 }

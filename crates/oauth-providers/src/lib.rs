@@ -57,11 +57,14 @@ fn suggestion(requested: &str) -> String {
         let is_part = lower.len() > 2 && (name.contains(&lower) || lower.contains(*name));
         is_part || edit_distance(&lower, name) <= 2
     };
-    let near: Vec<&str> = names().filter(is_near).collect();
-    if near.is_empty() {
+    let similar_names: Vec<&str> = names().filter(is_near).collect();
+    if similar_names.is_empty() {
         return fitting_names(&requested);
     }
-    format!("`{requested}`; did you mean {}?", near.join(" or "))
+    format!(
+        "`{requested}`; did you mean {}?",
+        similar_names.join(" or ")
+    )
 }
 
 /// As many names as fit into a detail (200 characters), and how many more there are.

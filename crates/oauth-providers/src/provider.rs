@@ -126,7 +126,7 @@ impl Provider {
     /// [`on_loopback`](Self::on_loopback) in one.
     ///
     /// # Errors
-    /// Those of the three methods.
+    /// The errors of the three methods.
     pub fn with_choices(mut self, choices: &Choices) -> Result<Self, Error> {
         for (name, value) in &choices.variables {
             self = self.with(name, value)?;

@@ -56,7 +56,9 @@ impl Template {
                 Segment::Text(text)
                     if last == Some(TemplatePosition::Whole) && !text.starts_with('/') =>
                 {
-                    return Err(bad("a whole URL must be followed by a path"));
+                    return Err(provider_data_error(
+                        "a whole URL must be followed by a path",
+                    ));
                 }
                 Segment::Text(text) => {
                     before.push_str(text);
@@ -65,7 +67,7 @@ impl Template {
                 Segment::Variable(name) => {
                     let position = match before.split_once("://") {
                         None if before.is_empty() => TemplatePosition::Whole,
-                        None => return Err(bad("a variable stands before ://")),
+                        None => return Err(provider_data_error("a variable stands before ://")),
                         Some((_, rest)) if rest.contains('/') => TemplatePosition::Path,
                         Some(_) => TemplatePosition::Authority,
                     };
@@ -87,7 +89,9 @@ impl Template {
         let mut pieces = Vec::new();
         let mut rest = self.0.as_str();
         while let Some((text, after)) = rest.split_once('{') {
-            let (name, behind) = after.split_once('}').ok_or_else(|| bad("unclosed {"))?;
+            let (name, behind) = after
+                .split_once('}')
+                .ok_or_else(|| provider_data_error("unclosed {"))?;
             pieces.push(Segment::Text(text));
             pieces.push(Segment::Variable(name));
             rest = behind;
@@ -109,6 +113,6 @@ pub(crate) fn with_base(url: &str, base: &str) -> String {
 }
 
 /// `provider.data` about `detail`.
-pub(crate) fn bad(detail: &str) -> Error {
+pub(crate) fn provider_data_error(detail: &str) -> Error {
     Error::from(Misuse::ProviderData).about(detail)
 }

@@ -263,11 +263,12 @@ impl Listener {
         awaited: ExpectedCallback<'_>,
         timeout: Duration,
     ) -> Result<String, Error> {
-        let mut strays = UnexpectedCallbacks::default();
-        let accepted = time::timeout(timeout, self.accept(awaited, &mut strays)).await;
+        let mut unexpected_callbacks = UnexpectedCallbacks::default();
+        let accepted =
+            time::timeout(timeout, self.accept(awaited, &mut unexpected_callbacks)).await;
         let Ok((connection, callback)) = accepted else {
-            let nobody = Cause::unsent(strays.timeout_reason());
-            return Err(Error::lost(nobody.because(Loss::NoCallback)));
+            let timeout_cause = Cause::unsent(unexpected_callbacks.timeout_reason());
+            return Err(Error::lost(timeout_cause.because(Loss::NoCallback)));
         };
         // No other connection is accepted, not even while the response is being sent.
         drop(self);
@@ -303,7 +304,7 @@ impl Listener {
         let mut writers = JoinSet::new();
         let mut handles = VecDeque::new();
         let notice = self.notice.take();
-        let mut astray = |unexpected| {
+        let mut record_unexpected = |unexpected| {
             strays.record(unexpected);
             notice.iter().for_each(|notice| notice(unexpected));
         };
@@ -323,8 +324,8 @@ impl Listener {
                         Ok((callback, response)) => return (Some((connection, response)), callback),
                         Err(response) => {
                             match response {
-                                Answer::OtherFlow | Answer::OtherLogout => astray(UnexpectedCallback::Callback),
-                                Answer::RefusedWithoutState => astray(UnexpectedCallback::Refusal),
+                                Answer::OtherFlow | Answer::OtherLogout => record_unexpected(UnexpectedCallback::Callback),
+                                Answer::RefusedWithoutState => record_unexpected(UnexpectedCallback::Refusal),
                                 _ => {}
                             }
                             handles.push_back(writers.spawn(connection.respond(response)));
@@ -335,7 +336,7 @@ impl Listener {
                     Some(callback) => return (None, callback),
                     // Users press Enter to see whether a program is alive.
                     None if text.trim().is_empty() => {}
-                    None => astray(UnexpectedCallback::Paste),
+                    None => record_unexpected(UnexpectedCallback::Paste),
                 },
                 Some(_) = writers.join_next(), if !writers.is_empty() => {}
             }

@@ -46,11 +46,11 @@ impl Resolver {
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let us = self.clone();
+        let resolver = self.clone();
         Box::pin(async move {
             let lookup = tokio::net::lookup_host((name.as_str(), 0)).await?;
             let addresses: Vec<_> = lookup.collect();
-            us.remember(name.as_str().to_ascii_lowercase(), &addresses);
+            resolver.remember(name.as_str().to_ascii_lowercase(), &addresses);
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })
     }

@@ -77,47 +77,47 @@ mod tests {
     #[test]
     fn an_invalid_certificate_path_is_reported_with_its_variable() {
         let folder = tempfile::tempdir().unwrap();
-        let place = |name: &str| folder.path().join(name).into_os_string();
+        let path = |name: &str| folder.path().join(name).into_os_string();
         let names = ["ca.example".to_owned()];
         let ca = rcgen::generate_simple_self_signed(names).unwrap();
-        std::fs::write(place("ca.pem"), ca.cert.pem()).unwrap();
+        std::fs::write(path("ca.pem"), ca.cert.pem()).unwrap();
         let empty = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-        std::fs::write(place("cut.pem"), empty).unwrap();
-        std::fs::write(place("key.pem"), "-----BEGIN PRIVATE KEY-----").unwrap();
-        let missing_paths = std::env::join_paths([place("none"), place("")]).unwrap();
+        std::fs::write(path("cut.pem"), empty).unwrap();
+        std::fs::write(path("key.pem"), "-----BEGIN PRIVATE KEY-----").unwrap();
+        let missing_paths = std::env::join_paths([path("none"), path("")]).unwrap();
         for (file, folders) in [
             (None, None),
-            (Some(place("ca.pem")), None),
+            (Some(path("ca.pem")), None),
             (None, Some(missing_paths.clone())),
-            (Some(place("none")), Some(missing_paths)),
-            (Some(place("ca.pem")), Some(place("none"))),
+            (Some(path("none")), Some(missing_paths)),
+            (Some(path("ca.pem")), Some(path("none"))),
         ] {
             check(file, folders).unwrap();
         }
         for (file, folders, words) in [
             (
-                Some(place("none.pem")),
+                Some(path("none.pem")),
                 None,
                 vec!["SSL_CERT_FILE names ", "none.pem: "],
             ),
             (
-                Some(place("key.pem")),
+                Some(path("key.pem")),
                 None,
                 vec!["key.pem, which holds no readable certificate"],
             ),
             (
-                Some(place("cut.pem")),
+                Some(path("cut.pem")),
                 None,
                 vec!["cut.pem, which holds no readable certificate"],
             ),
             (
                 None,
-                Some(place("none")),
+                Some(path("none")),
                 vec!["SSL_CERT_DIR names ", "none, where no folder"],
             ),
             (
-                Some(place("none.pem")),
-                Some(place("none")),
+                Some(path("none.pem")),
+                Some(path("none")),
                 vec!["SSL_CERT_FILE", "; SSL_CERT_DIR"],
             ),
         ] {

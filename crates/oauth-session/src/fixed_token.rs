@@ -227,7 +227,7 @@ mod tests {
         let token = source.read(None).unwrap();
         assert_eq!(text(&token), "a");
         assert_eq!(code(source.read(Some(&token))), "grant.revoked");
-        // It may have been one server's whim.
+        // A single refusal may be an error of one server.
         assert_eq!(text(&source.read(None).unwrap()), "a");
     }
 

@@ -23,7 +23,7 @@
 //! | `POST /_twin/sign_resource_metadata` | signs `{"claims":{…}}` about the API |
 //! | `POST /_twin/access_token_lifetime` | new access tokens live `{"seconds":n}` |
 //! | `POST /_twin/authorization_lifetime` | ends approvals after `{"seconds":n}` from now on |
-//! | `POST /_twin/take_service_accounts` | accepts assertions of Google's service accounts whose audience is `{"token_uri":"…"}` |
+//! | `POST /_twin/accept_service_accounts` | accepts assertions of Google's service accounts whose audience is `{"token_uri":"…"}` |
 //! | `POST /_twin/refuse_resources` | refuses `resource`, as Entra does |
 //! | `POST /_twin/rename_resource` | accepts no `resource` but `api://echo` |
 //! | `POST /_twin/spend_before_nonces` | uses up refresh tokens even if their request lacks a nonce |

@@ -312,7 +312,7 @@ impl Twin {
 
     /// Signs ID tokens with a different key from now on; the key set contains only that one.
     pub fn rotate_keys(&mut self) {
-        let next = self.authority.mint(UnixTime::from_secs(0), "key");
+        let next = self.authority.new_value(UnixTime::from_secs(0), "key");
         self.authority.key_id = next;
     }
 
@@ -447,7 +447,7 @@ impl Twin {
             Route::Userinfo | Route::Api => sender_constrained::Side::ResourceServer,
             _ => return reply,
         };
-        sender_constrained::tell_nonce(&mut self.authority, at, side, reply)
+        sender_constrained::add_nonce(&mut self.authority, at, side, reply)
     }
 
     fn dispatch(

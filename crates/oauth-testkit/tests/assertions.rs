@@ -27,12 +27,12 @@ fn send_authentication_request(
     driver: &mut TwinDriver,
     form: &[(&str, &str)],
 ) -> http::Response<Bytes> {
-    let auth = confidential(driver);
+    let auth = basic_credentials(driver);
     post_as(driver, "/token", Some(&auth), form)
 }
 
 fn introspect(driver: &mut TwinDriver, token: &str) -> Value {
-    let auth = confidential(driver);
+    let auth = basic_credentials(driver);
     json(&post_as(
         driver,
         "/introspect",
@@ -197,7 +197,7 @@ fn a_service_account_gets_tokens_for_its_signed_assertion() {
 }
 
 /// An identity provider, and a server that trusts it.
-fn two() -> (TwinDriver, TwinDriver) {
+fn idp_and_server() -> (TwinDriver, TwinDriver) {
     let (mut idp, mut other) = (driver(), TwinDriver::new(Twin::generic(OTHER)));
     idp.twin().vouch_to(OTHER, "twin-client");
     let keys = json(&get(&mut idp, "/jwks", None));
@@ -225,7 +225,7 @@ fn request_identity_assertion(
 
 #[test]
 fn an_identity_provider_asserts_the_signed_in_user() {
-    let (mut idp, mut other) = two();
+    let (mut idp, mut other) = idp_and_server();
     let tokens = person(&mut idp, "openid offline_access");
     let [id_token, refresh] = ["id_token", "refresh_token"].map(|name| text(&tokens, name));
     let exchange_form = [
@@ -309,7 +309,7 @@ fn an_identity_provider_asserts_the_signed_in_user() {
 
 #[test]
 fn an_assertion_is_valid_for_one_server_client_and_use_until_it_expires() {
-    let (mut idp, mut other) = two();
+    let (mut idp, mut other) = idp_and_server();
     let [key, foreign_key] = [(); 2].map(|()| PrivateKey::generate(Alg::Es256).unwrap());
     let jwk: Value = serde_json::from_str(&key.public_jwk().to_json()).unwrap();
     let keys = json!({ "keys": [jwk] });
@@ -351,13 +351,13 @@ fn an_assertion_is_valid_for_one_server_client_and_use_until_it_expires() {
         );
     }
     let valid_token = with("jti", json!("2"));
-    let wide = [
+    let too_much_scope = [
         JWT_BEARER,
         ("assertion", &*valid_token),
         ("scope", "read write"),
     ];
     refused(
-        &send_authentication_request(&mut other, &wide),
+        &send_authentication_request(&mut other, &too_much_scope),
         400,
         "invalid_scope",
     );

@@ -22,7 +22,7 @@ fn send_authentication_request(
     driver: &mut TwinDriver,
     form: &[(&str, &str)],
 ) -> http::Response<Bytes> {
-    let auth = confidential(driver);
+    let auth = basic_credentials(driver);
     post_as(driver, "/backchannel_authentication", Some(&auth), form)
 }
 
@@ -35,7 +35,7 @@ fn begun(driver: &mut TwinDriver, more: &[(&str, &str)]) -> (String, Value) {
 
 /// Requests the tokens.
 fn poll(driver: &mut TwinDriver, id: &str) -> http::Response<Bytes> {
-    let auth = confidential(driver);
+    let auth = basic_credentials(driver);
     post_as(driver, "/token", Some(&auth), &[GRANT, ("auth_req_id", id)])
 }
 

@@ -210,7 +210,7 @@ fn notification(driver: &mut TwinDriver) -> (String, Bytes) {
 fn a_user_signs_in_by_backchannel_authentication() {
     let mut driver = driver("https://as.test");
     let plain = client(&mut driver);
-    // The same, of a client that signs its requests.
+    // A second client, which signs its requests.
     let key = PrivateKey::generate(Alg::Es256).unwrap();
     let jwk = key.public_jwk().to_json();
     driver
@@ -224,14 +224,14 @@ fn a_user_signs_in_by_backchannel_authentication() {
         let request = driver
             .run(client.authenticate_backchannel(backchannel_request(TokenDeliveryMode::Poll)))
             .unwrap();
-        let pace = PollTiming {
+        let timing = PollTiming {
             interval: request.interval,
             expires_at: request.expires_at,
         };
         let login = client.poll_backchannel_token(
             request.auth_req_id,
             scope("openid read offline_access"),
-            Some(pace),
+            Some(timing),
         );
         let (pauses, login) = wait(&mut driver, login, |driver, count| {
             if count == 3 {

@@ -249,7 +249,10 @@ fn under_faults_a_certificate_can_be_replaced() {
 
 #[test]
 fn a_host_that_does_not_report_its_certificate_is_detected() {
-    assert_eq!(first(Flaw::CertificateUntold).rule, Rule::OwnCertificate);
+    assert_eq!(
+        first(Flaw::CertificateUnconfigured).rule,
+        Rule::OwnCertificate
+    );
 }
 
 #[test]

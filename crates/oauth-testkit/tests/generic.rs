@@ -33,7 +33,7 @@ fn metadata_is_served_at_both_well_known_urls() {
 #[test]
 fn client_credentials_are_accepted_by_basic_and_by_body() {
     let mut driver = driver();
-    let auth = confidential(&mut driver);
+    let auth = basic_credentials(&mut driver);
     let reply = post_as(
         &mut driver,
         "/token",
@@ -79,7 +79,7 @@ fn client_authentication_is_strict() {
             .starts_with("Basic")
     );
 
-    let auth = confidential(&mut driver);
+    let auth = basic_credentials(&mut driver);
     let both = [
         grant,
         ("client_id", "twin-client"),
@@ -109,8 +109,12 @@ fn client_authentication_is_strict() {
         "invalid_client",
     );
     // A confidential client does not become public by leaving out its secret.
-    let mute = [grant, ("client_id", "twin-client")];
-    refused(&post(&mut driver, "/token", &mute), 401, "invalid_client");
+    let without_secret = [grant, ("client_id", "twin-client")];
+    refused(
+        &post(&mut driver, "/token", &without_secret),
+        401,
+        "invalid_client",
+    );
     let bearer = post_as(&mut driver, "/token", Some("Bearer x"), &[grant]);
     refused(&bearer, 401, "invalid_client");
 }
@@ -140,7 +144,7 @@ fn malformed_requests_are_refused() {
         .unwrap();
     refused(&driver.send(request), 400, "invalid_request");
 
-    let auth = confidential(&mut driver);
+    let auth = basic_credentials(&mut driver);
     let scope = [("grant_type", "client_credentials"), ("scope", "root")];
     refused(
         &post_as(&mut driver, "/token", Some(&auth), &scope),
@@ -187,7 +191,7 @@ fn a_code_is_accepted_once_and_within_a_minute() {
 #[test]
 fn a_code_is_bound_to_client_and_redirect_uri() {
     let mut driver = driver();
-    let auth = confidential(&mut driver);
+    let auth = basic_credentials(&mut driver);
     let code = code(&mut driver);
     let grant = ("grant_type", "authorization_code");
     for wrong in [None, Some("https://app.example/other")] {
@@ -251,7 +255,7 @@ fn pkce_is_verified_and_required_for_public_clients() {
 #[test]
 fn an_unexpected_verifier_is_rejected() {
     let mut driver = driver();
-    let auth = confidential(&mut driver);
+    let auth = basic_credentials(&mut driver);
     let code = code(&mut driver);
     let form = [
         ("grant_type", "authorization_code"),
@@ -348,7 +352,7 @@ fn the_authorization_endpoint_reports_errors_in_the_callback() {
 fn a_secret_in_the_url_is_refused_and_counted() {
     let mut driver = driver();
     assert!(authorize(&mut driver, "twin-client", &[("client_secret", "x")]).is_none());
-    let auth = confidential(&mut driver);
+    let auth = basic_credentials(&mut driver);
     let reply = post_as(
         &mut driver,
         "/token?client_secret=x",

@@ -86,7 +86,7 @@ fn a_refresh_can_narrow_the_scope_but_not_extend_it() {
     let mut driver = driver();
     let callback = authorize(&mut driver, "twin-client", &[("scope", "read email")]).unwrap();
     let token = json(&redeem(&mut driver, &param(&callback, "code").unwrap()));
-    let auth = confidential(&mut driver);
+    let auth = basic_credentials(&mut driver);
     let refresh = text(&token, "refresh_token");
     let form = |scope| {
         [
@@ -104,7 +104,7 @@ fn a_refresh_can_narrow_the_scope_but_not_extend_it() {
 #[test]
 fn the_password_grant_accepts_only_the_resource_owner() {
     let mut driver = driver();
-    let auth = confidential(&mut driver);
+    let auth = basic_credentials(&mut driver);
     let (user, password) = driver.twin().resource_owner();
     let (user, password) = (user.to_owned(), password.to_owned());
     let form = |password| {
@@ -171,7 +171,7 @@ fn a_device_waits_for_its_user() {
 #[test]
 fn token_exchange_accepts_only_valid_access_tokens() {
     let mut driver = driver();
-    let auth = confidential(&mut driver);
+    let auth = basic_credentials(&mut driver);
     let code = code(&mut driver);
     let subject = text(&json(&redeem(&mut driver, &code)), "access_token");
     let access_token = "urn:ietf:params:oauth:token-type:access_token";
@@ -198,7 +198,7 @@ fn token_exchange_accepts_only_valid_access_tokens() {
 #[test]
 fn tokens_are_introspected_and_revoked() {
     let mut driver = driver();
-    let auth = confidential(&mut driver);
+    let auth = basic_credentials(&mut driver);
     let code = code(&mut driver);
     let token = json(&redeem(&mut driver, &code));
     let (access, refresh) = (text(&token, "access_token"), text(&token, "refresh_token"));
@@ -264,7 +264,7 @@ fn the_api_sends_challenges_and_limits_the_rate() {
     let challenge = reply.headers()["www-authenticate"].to_str().unwrap();
     assert!(challenge.contains("error=\"invalid_token\""));
 
-    let auth = confidential(&mut driver);
+    let auth = basic_credentials(&mut driver);
     let form = [("grant_type", "client_credentials"), ("scope", "read")];
     let token = json(&post_as(&mut driver, "/token", Some(&auth), &form));
     let token = text(&token, "access_token");
@@ -295,7 +295,7 @@ fn the_api_sends_challenges_and_limits_the_rate() {
 #[test]
 fn the_log_records_every_request_and_shows_no_secrets() {
     let mut driver = driver();
-    let auth = confidential(&mut driver);
+    let auth = basic_credentials(&mut driver);
     let code = code(&mut driver);
     let token = json(&redeem(&mut driver, &code));
     let twin = driver.twin();
@@ -412,7 +412,7 @@ fn scopes_and_resource_indicators_can_be_configured() {
         let home = authorize(driver, "twin-client", &more).expect("a callback");
         let code = param(&home, "code").ok_or_else(|| param(&home, "error"))?;
         let access = text(&json(&redeem(driver, &code)), "access_token");
-        let auth = confidential(driver);
+        let auth = basic_credentials(driver);
         let form = [("token", access.as_str())];
         let body = json(&post_as(driver, "/introspect", Some(&auth), &form));
         Ok((body["scope"].clone(), body["aud"].clone()))

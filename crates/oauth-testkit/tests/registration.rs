@@ -41,7 +41,7 @@ fn registered_as(driver: &mut TwinDriver, body: &Value) -> Value {
     json(&reply)
 }
 
-fn place(client: &Value) -> String {
+fn configuration_path(client: &Value) -> String {
     text(client, "registration_client_uri").replace("https://as.test", "")
 }
 
@@ -127,7 +127,10 @@ fn a_registration_access_token_is_bound_to_its_client_and_replaced_on_update() {
     let body = json!({ "redirect_uris": [REDIRECT] });
     let one = registered_as(&mut driver, &body);
     let other = registered_as(&mut driver, &body);
-    let (first, at) = (text(&one, "registration_access_token"), place(&one));
+    let (first, at) = (
+        text(&one, "registration_access_token"),
+        configuration_path(&one),
+    );
     let foreign = text(&other, "registration_access_token");
     let nothing = json!({});
     refused(

@@ -14,7 +14,7 @@ use oauth_testkit::{Fault, Script, Twin, TwinDriver};
 
 const URL: &str = "https://as.test/token?q=S3CR3T";
 
-fn toy() -> MinimalExchange {
+fn minimal_exchange() -> MinimalExchange {
     MinimalExchange::post(URL, &[("a", "1 + 1"), ("secret", "S3CR3T")])
 }
 
@@ -26,7 +26,7 @@ fn a_script_is_played_in_order() {
         .elapsed()
         .json(200, "{}")
         .reply(500, &[], "never played");
-    let run = script.run(toy());
+    let run = script.run(minimal_exchange());
     assert_eq!((run.sends(), run.unused), (2, 1));
     assert_eq!(run.pauses(), [Duration::from_millis(2500)]);
     let sent = run.send(1).unwrap();
@@ -48,19 +48,23 @@ fn the_clock_can_jump_between_lines() {
         .elapsed()
         .at(7)
         .reply(204, &[], "")
-        .run(toy());
+        .run(minimal_exchange());
     assert_eq!(run.outcome.unwrap().0.as_secs(), 7);
 }
 
 #[test]
 fn a_script_can_end_early_and_send_events_out_of_order() {
-    let run = Script::new().run(toy());
+    let run = Script::new().run(minimal_exchange());
     assert_eq!((run.code(), run.sends()), (Some("lost.unsent"), 1));
     assert_eq!(
-        Script::new().signed("sig").run(toy()).code(),
+        Script::new().signed("sig").run(minimal_exchange()).code(),
         Some("misuse.out_of_order")
     );
-    let run = Script::new().unsent().elapsed().too_large().run(toy());
+    let run = Script::new()
+        .unsent()
+        .elapsed()
+        .too_large()
+        .run(minimal_exchange());
     assert_eq!(run.code(), Some("reply.too_large"));
 }
 
@@ -70,7 +74,7 @@ fn a_transcript_shows_no_secret() {
         .lost()
         .elapsed()
         .reply(200, &[("x", "S3CR3T")], "S3CR3T")
-        .run(toy());
+        .run(minimal_exchange());
     assert!(!format!("{:?}", run.steps).contains("S3CR3T"));
     assert!(format!("{:?}", run.steps).contains("https://as.test/token"));
     assert!(

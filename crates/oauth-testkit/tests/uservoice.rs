@@ -95,10 +95,13 @@ fn public_clients_use_codes_with_or_without_pkce() {
     let standard = [("code_challenge", challenge.as_str()), s256];
     assert_eq!(user(&mut driver, &standard, Some(VERIFIER)).status(), 200);
     refused(&user(&mut driver, &standard, None), 400, "invalid_grant");
-    // The documented slip: the challenge under the verifier's name, alone or together with the right one.
-    let slip = [("code_verifier", challenge.as_str()), s256];
-    assert_eq!(user(&mut driver, &slip, Some(VERIFIER)).status(), 200);
-    let both = [standard[0], slip[0], s256];
+    // The documented deviation: the challenge is sent as `code_verifier`, alone or in addition.
+    let misnamed_challenge = [("code_verifier", challenge.as_str()), s256];
+    assert_eq!(
+        user(&mut driver, &misnamed_challenge, Some(VERIFIER)).status(),
+        200
+    );
+    let both = [standard[0], misnamed_challenge[0], s256];
     assert_eq!(user(&mut driver, &both, Some(VERIFIER)).status(), 200);
 
     // The verifier itself must never be in a URL.

@@ -25,14 +25,16 @@ use oauth_crypto::PrivateKey;
 use oauth_testkit::{Fault, Twin, TwinDriver};
 use serde_json::{Value, json};
 
-const AS: &str = "https://as.test";
+const ISSUER: &str = "https://as.test";
 
 fn driver() -> TwinDriver {
-    TwinDriver::new(Twin::generic(AS))
+    TwinDriver::new(Twin::generic(ISSUER))
 }
 
 fn server(driver: &mut TwinDriver) -> Server {
-    driver.run(discover(Issuer::parse(AS).unwrap())).unwrap()
+    driver
+        .run(discover(Issuer::parse(ISSUER).unwrap()))
+        .unwrap()
 }
 
 fn client(driver: &mut TwinDriver) -> Client {
@@ -57,7 +59,7 @@ fn saml(audience: &str, ends: &str) -> String {
 <saml:Issuer>https://idp.example</saml:Issuer>
 <saml:Subject><saml:NameID>brian@example.com</saml:NameID>
 <saml:SubjectConfirmation Method="urn:oasis:names:tc:SAML:2.0:cm:bearer">
-<saml:SubjectConfirmationData NotOnOrAfter="{ends}" Recipient="{AS}/token"/></saml:SubjectConfirmation></saml:Subject>
+<saml:SubjectConfirmationData NotOnOrAfter="{ends}" Recipient="{ISSUER}/token"/></saml:SubjectConfirmation></saml:Subject>
 <saml:Conditions><saml:AudienceRestriction><saml:Audience>{audience}</saml:Audience></saml:AudienceRestriction></saml:Conditions>
 </saml:Assertion>"#
     )
@@ -67,13 +69,13 @@ fn saml(audience: &str, ends: &str) -> String {
 fn a_saml_assertion_is_accepted_once_for_its_audience_until_it_expires() {
     let mut driver = driver();
     let client = client(&mut driver);
-    let endpoint = format!("{AS}/token");
-    let ends = "2025-06-15T15:10:00Z";
+    let endpoint = format!("{ISSUER}/token");
+    let not_on_or_after = "2025-06-15T15:10:00Z";
     let redeem = |driver: &mut TwinDriver, xml: &str| {
         let request = TokenRequest::from(scope("read"));
         driver.run(client.token(SamlBearer::new(xml), request))
     };
-    let valid_token = saml(&endpoint, ends);
+    let valid_token = saml(&endpoint, not_on_or_after);
     assert_eq!(
         error_code(redeem(&mut driver, &valid_token)),
         "denied.invalid_grant"
@@ -90,10 +92,10 @@ fn a_saml_assertion_is_accepted_once_for_its_audience_until_it_expires() {
         "denied.invalid_grant"
     );
     for bad in [
-        saml("https://other.test/token", ends),
+        saml("https://other.test/token", not_on_or_after),
         saml(&endpoint, "2025-06-15T15:06:40Z"),
-        saml(&endpoint, ends).replace("NameID", "BaseID"),
-        saml(&endpoint, ends).replace("Recipient", "Address"),
+        saml(&endpoint, not_on_or_after).replace("NameID", "BaseID"),
+        saml(&endpoint, not_on_or_after).replace("Recipient", "Address"),
     ] {
         driver.twin().announce_saml_assertion(&bad);
         assert_eq!(
@@ -149,9 +151,9 @@ fn a_software_statement_takes_precedence_over_the_clients_metadata() {
 #[test]
 fn signed_resource_metadata_takes_precedence_if_its_signer_is_trusted() {
     let mut driver = driver();
-    let api = format!("{AS}/api/echo");
+    let api = format!("{ISSUER}/api/echo");
     driver.twin().sign_resource_metadata(json!({
-        "resource": api, "authorization_servers": [AS], "resource_name": "Signed",
+        "resource": api, "authorization_servers": [ISSUER], "resource_name": "Signed",
     }));
     let jwks = get(&mut driver, "/jwks", None);
     let keys = KeySet::parse(std::str::from_utf8(jwks.body()).unwrap()).unwrap();
@@ -162,9 +164,9 @@ fn signed_resource_metadata_takes_precedence_if_its_signer_is_trusted() {
         (found.signed_by.as_deref(), found.scopes_supported.is_none()),
         (None, false)
     );
-    let trusting = ResourceDiscoveryRequest::new(resource()).trust(AS, keys.clone());
+    let trusting = ResourceDiscoveryRequest::new(resource()).trust(ISSUER, keys.clone());
     let found = driver.run(discover_resource(trusting)).unwrap();
-    assert_eq!(found.signed_by.as_deref(), Some(AS));
+    assert_eq!(found.signed_by.as_deref(), Some(ISSUER));
     let other = ResourceDiscoveryRequest::new(resource()).trust("https://other.test", keys);
     let found = driver.run(discover_resource(other)).unwrap();
     assert_eq!(found.signed_by, None);
@@ -222,7 +224,7 @@ fn a_device_authorization_response_in_the_draft_format_is_accepted() {
     let code = driver
         .run(client.call(DeviceAuthorization::new(scope("read"))))
         .unwrap();
-    assert_eq!(code.verification_uri.as_str(), format!("{AS}/device"));
+    assert_eq!(code.verification_uri.as_str(), format!("{ISSUER}/device"));
     assert_eq!(
         driver.twin().log().last().unwrap().fault,
         Some("draft_device_authorization")

@@ -101,7 +101,7 @@ fn any_client_can_exchange_a_workload_token() {
         "urn:ietf:params:oauth:token-type:access_token"
     );
     let token_of = text(&issued, "access_token");
-    let auth = confidential(&mut driver);
+    let auth = basic_credentials(&mut driver);
     let seen = json(&post_as(
         &mut driver,
         "/introspect",

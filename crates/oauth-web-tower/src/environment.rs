@@ -102,7 +102,10 @@ impl Host {
         let provider = Provider::later(id.clone())?;
         let (provider, unidentified) = match identity {
             Ok(None) => (provider.scope(Scope::parse("openid profile email")?), None),
-            Ok(Some((endpoint, scope))) => (identified(provider, endpoint).scope(scope), None),
+            Ok(Some((endpoint, scope))) => (
+                with_identity_endpoint(provider, endpoint).scope(scope),
+                None,
+            ),
             Err(error) => (provider.scope(Scope::none()), Some(error)),
         };
         let mut provider = match issuer {
@@ -137,7 +140,10 @@ impl Host {
 }
 
 /// The provider, whose people this endpoint of its preset identifies.
-fn identified(provider: Provider, preset: oauth_providers::IdentityEndpoint) -> Provider {
+fn with_identity_endpoint(
+    provider: Provider,
+    preset: oauth_providers::IdentityEndpoint,
+) -> Provider {
     let mut endpoint = IdentityEndpoint::new(preset.url, preset.subject);
     endpoint.claims = preset.claims;
     let mut provider = provider;

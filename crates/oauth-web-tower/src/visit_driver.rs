@@ -37,7 +37,7 @@ impl Host {
     /// pass a request on with their first step.
     ///
     /// # Errors
-    /// Those of [`drive`](Self::drive).
+    /// The errors of [`drive`](Self::drive).
     pub async fn drive_from(&self, mut visit: Visit, mut step: Step) -> Result<Outcome, Error> {
         loop {
             let event = match step {

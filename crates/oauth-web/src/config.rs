@@ -217,8 +217,8 @@ impl Config {
     pub(crate) fn is_callback(&self, path: &str) -> bool {
         let is_asked = self.lookup == Lookup::Asked;
         let is_only = !is_asked && self.providers.len() == 1;
-        let below = path.strip_prefix(self.prefix.as_str());
-        let rest = below.and_then(|below| below.strip_prefix("/callback"));
+        let path_in_site = path.strip_prefix(self.prefix.as_str());
+        let rest = path_in_site.and_then(|path| path.strip_prefix("/callback"));
         let id = rest.and_then(|rest| rest.strip_prefix('/'));
         // Compared in parts: each request is, and none needs the text of `callback` for that.
         let mut providers = self.providers.iter();

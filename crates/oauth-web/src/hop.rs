@@ -15,7 +15,7 @@ use crate::request_context::RequestContext;
 
 /// The page that navigates to this path.
 pub(crate) fn hop_page(path: &str) -> Reply {
-    let mut reply = Reply::page(StatusCode::OK, "One moment", &html::hop(path));
+    let mut reply = Reply::page(StatusCode::OK, "One moment", &html::refresh_page(path));
     reply.set_header(CONTENT_SECURITY_POLICY, html::HOP_POLICY);
     reply
 }

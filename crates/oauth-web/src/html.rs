@@ -69,7 +69,7 @@ pub(crate) const HOP_POLICY: &str = "default-src 'none'; base-uri 'none'; frame-
     script-src 'sha256-OF+Y3tSbZEq7eUE6v482gj401TEfvHPiYDnpXH5rUF0='";
 
 /// A page that loads another immediately, so that the next request is a same-site one.
-pub(crate) fn hop(url: &str) -> String {
+pub(crate) fn refresh_page(url: &str) -> String {
     let url = escape(url);
     format!(
         "<p><a href=\"{url}\">Go on</a><script>{HOP_SCRIPT}</script>\

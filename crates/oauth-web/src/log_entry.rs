@@ -33,7 +33,7 @@ impl LogEntry {
         Self::new(error.code(), detail)
     }
 
-    /// The log entry of a message that anyone can post: that it is not what it should be is no fault of the site.
+    /// The log entry of a message that anyone can post: if it is malformed, that is not the site's fault.
     pub(crate) fn from_error_of_message(error: &Error) -> Self {
         let is_of_message = matches!(error.kind(), Kind::Malformed(_) | Kind::Untrusted(_));
         let entry = Self::from_error(error);

@@ -239,7 +239,7 @@ fn is_user_changed(error: &Error) -> bool {
     )
 }
 
-/// Whether the host has used the machine wrongly: such an error is returned to it, and is no response.
+/// Whether the host has used the machine wrongly: such an error is returned to it, and is not a response.
 pub(crate) fn is_host_misuse(error: &Error) -> bool {
     matches!(
         error.kind(),

@@ -133,14 +133,14 @@ impl Request {
 
     /// Whether the browser or a framework prefetches a page that the user has not opened yet.
     pub(crate) fn is_prefetch(&self) -> bool {
-        let says = |name: &str, word: &str| {
+        let header_contains = |name: &str, word: &str| {
             self.header(name)
                 .is_some_and(|value| value.to_ascii_lowercase().contains(word))
         };
-        says("sec-purpose", "prefetch")
-            || says("purpose", "prefetch")
-            || says("x-purpose", "preview")
-            || says("x-moz", "prefetch")
+        header_contains("sec-purpose", "prefetch")
+            || header_contains("purpose", "prefetch")
+            || header_contains("x-purpose", "preview")
+            || header_contains("x-moz", "prefetch")
             || self.headers.contains_key("next-router-prefetch")
     }
 

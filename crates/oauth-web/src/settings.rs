@@ -70,7 +70,7 @@ impl Shape {
 
 /// The reason why a value is not accepted.
 enum ValueError {
-    /// It is of another type.
+    /// The setting has the wrong type.
     Type,
     /// It is invalid.
     Value(Error),

@@ -17,7 +17,7 @@ pub(crate) struct SiteState {
     pub(crate) config: Config,
     pub(crate) base_urls: Vec<BaseUrl>,
     pub(crate) connections: Connections,
-    /// Of each provider of the settings, in their order: see [`registration`](Self::registration).
+    /// The registration of each provider of the settings, in their order; see [`registration`](Self::registration).
     registrations: Vec<Option<String>>,
     /// Whether the site seals with the key for tests.
     pub(crate) has_testing_key: bool,

@@ -3,7 +3,7 @@
 use oauth_core::{Error, SecurityProfile};
 
 use super::{Bank, CredentialKind, USUAL, Variant, client};
-use crate::row;
+use crate::print_row;
 
 /// The alias of an endpoint in the metadata.
 #[derive(Debug, Clone, Copy)]
@@ -29,7 +29,7 @@ const VARIANTS: [Variant; 2] = [
 
 /// A sign-in at a server with this alias for the token endpoint.
 fn sign_in(variant: Variant, alias: Alias) -> Result<(), Error> {
-    let (tls, driver) = Bank::doors(variant);
+    let (tls, driver) = Bank::start_bank(variant);
     let port = |base: &str| base.rsplit_once(':').map(|(_, port)| port.to_owned());
     let plain = format!(
         "http://127.0.0.1:{}/token",
@@ -70,7 +70,7 @@ fn only_clients_with_a_certificate_use_the_mtls_endpoint_aliases() {
             let seen = sign_in(variant, alias).err().map(|error| error.code());
             let expected = expected.filter(|_| has_certificate);
             let flaw = format!("{alias:?}, {:?}", variant.auth);
-            row(
+            print_row(
                 "oidcc-client-test-mtls-endpoint-aliases",
                 &flaw,
                 expected,
@@ -83,7 +83,7 @@ fn only_clients_with_a_certificate_use_the_mtls_endpoint_aliases() {
             .err()
             .map(|error| error.code());
         let expected = Some("metadata.endpoint_not_https");
-        row("RFC 8705 5", "Plain", expected, seen);
+        print_row("RFC 8705 5", "Plain", expected, seen);
         assert_eq!(seen, expected);
     }
 }

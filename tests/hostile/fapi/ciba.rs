@@ -21,7 +21,7 @@ use oauth_testkit::Fault;
 use oauth_testkit::twin::{BackchannelDelivery, IdTokenFlaw};
 
 use super::{Bank, CredentialKind, USUAL, Variant};
-use crate::row;
+use crate::print_row;
 
 const BACKCHANNEL: &str = "/backchannel_authentication";
 const NOTIFIED: &str = "https://app.example/notified";
@@ -51,7 +51,7 @@ impl Exchange for SingleRequest {
 
 impl WaitingClient {
     fn of(variant: Variant) -> Self {
-        let (tls, driver) = Bank::doors(variant);
+        let (tls, driver) = Bank::start_bank(variant);
         tls.with(|twin| twin.take_backchannel_requests());
         let client = super::client(&tls, &driver, variant).expect("a client");
         Self {
@@ -215,7 +215,7 @@ fn every_variant_signs_in_calls_the_api_and_renews() {
             }
         }
     }
-    row(&module("test"), "none", None, None);
+    print_row(&module("test"), "none", None, None);
 }
 
 /// `refresh-token-test`: the API answers every token with 401, and each refresh replaces the refresh token.
@@ -230,7 +230,7 @@ fn an_api_that_refuses_every_token_causes_one_refresh_per_call() {
             bank.check_one_refresh_per_call(login.tokens, &format!("{auth:?} {sender:?}"));
         }
     }
-    row(&module("refresh-token-test"), "401", None, None);
+    print_row(&module("refresh-token-test"), "401", None, None);
 }
 
 /// CIBA Core section 7.1.1: the body contains only the client authentication and the signed request.
@@ -259,7 +259,7 @@ fn permitted_deviations_are_accepted() {
         let desk = WaitingClient::new();
         desk.bank.tls.with(|twin| twin.inject(fault));
         let (seen, ..) = desk.ended(desk.poll());
-        row(&module(name), "none", None, seen);
+        print_row(&module(name), "none", None, seen);
         assert_eq!(seen, None, "{name}");
         let faults = desk.bank.tls.with(|twin| {
             let log = twin.log().iter();
@@ -276,14 +276,14 @@ fn the_polling_interval_of_the_server_is_respected() {
     desk.bank.tls.with(|twin| twin.set_polling_interval(31));
     desk.poll_limit = 2;
     let (seen, ..) = desk.ended(desk.poll());
-    row(&module("respects-interval-test"), "interval 31", None, seen);
+    print_row(&module("respects-interval-test"), "interval 31", None, seen);
     assert_eq!((seen, &*desk.pauses.borrow()), (None, &vec![31, 31]));
 
     let mut desk = WaitingClient::new();
     desk.bank.tls.with(|twin| twin.inject(Fault::SlowDown));
     desk.poll_limit = 2;
     let (seen, ..) = desk.ended(desk.poll());
-    row(&module("slow-down-test"), "slow_down", None, seen);
+    print_row(&module("slow-down-test"), "slow_down", None, seen);
     assert_eq!((seen, &*desk.pauses.borrow()), (None, &vec![5, 10]));
 }
 
@@ -300,7 +300,7 @@ fn an_incomplete_acknowledgement_is_refused() {
         };
         desk.bank.tls.with(|twin| twin.inject(fault));
         let (seen, request_count, polled) = desk.ended(desk.poll());
-        row(&module(name), member, Some("reply.shape"), seen);
+        print_row(&module(name), member, Some("reply.shape"), seen);
         assert_eq!(
             (seen, request_count, polled),
             (Some("reply.shape"), 1, 0),
@@ -328,7 +328,7 @@ fn a_refused_request_is_not_polled() {
         let login = desk.poll();
         assert_eq!(error_code(&login), Some(error));
         let (seen, request_count, polled) = desk.ended(login);
-        row(&module(name), error, Some("denied.other"), seen);
+        print_row(&module(name), error, Some("denied.other"), seen);
         assert_eq!(
             (seen, request_count, polled),
             (Some("denied.other"), 1, 0),
@@ -370,7 +370,7 @@ fn polling_stops_after_a_terminal_error() {
         let login = desk.run(client.poll_backchannel_token(begun.auth_req_id, scope(), Some(pace)));
         let (seen, request_count, polled) = desk.ended(login);
         let expected = format!("denied.{error}");
-        row(&module(name), error, Some(&expected), seen);
+        print_row(&module(name), error, Some(&expected), seen);
         assert_eq!(
             (seen, request_count, polled),
             (Some(&*expected), 1, 1),
@@ -439,7 +439,7 @@ fn every_id_token_flaw_is_detected() {
             };
             let (seen, request_count, polled) = desk.ended(login);
             let name = module(&format!("{name}-test"));
-            row(&name, &format!("{flaw:?}"), Some(expected), seen);
+            print_row(&name, &format!("{flaw:?}"), Some(expected), seen);
             assert_eq!(
                 (seen, request_count, polled),
                 (Some(expected), 1, 1),
@@ -463,7 +463,7 @@ fn a_ping_without_the_notification_token_is_refused() {
             module("ping-with-invalid-bearer-token-test"),
             "ciba.client_notification_token",
         );
-        row(&name, "bearer token", Some(expected_code), seen);
+        print_row(&name, "bearer token", Some(expected_code), seen);
         assert_eq!((seen, request_count, polled), (Some(expected_code), 1, 0));
     }
 }

@@ -7,7 +7,7 @@ use oauth_testkit::Fault;
 use oauth_testkit::twin::IdTokenFlaw;
 
 use super::{Bank, USUAL, Variant, authentications};
-use crate::row;
+use crate::print_row;
 
 /// Checks that a login whose response has this flaw is refused without a token request.
 fn refused(profile: SecurityProfile, fault: &Fault, module: &str, expected: &'static str) {
@@ -16,7 +16,7 @@ fn refused(profile: SecurityProfile, fault: &Fault, module: &str, expected: &'st
         let flaw = format!("{fault:?}");
         bank.tls.with(|twin| twin.inject(fault.clone()));
         let seen = bank.sign_in().err().map(|error| error.code());
-        row(module, &flaw, Some(expected), seen);
+        print_row(module, &flaw, Some(expected), seen);
         assert_eq!(seen, Some(expected), "{variant:?} {flaw}");
         assert_eq!(bank.requests("/token"), 0, "{variant:?} {flaw}");
         // The next sign-in succeeds.

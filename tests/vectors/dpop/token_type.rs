@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{bound, key, moment, reply, server, text};
 use crate::expect;
-use crate::format::{Vector, Verdict, same};
+use crate::format::{Vector, Verdict, check_equal};
 
 /// A client of a server that is known not to bind tokens.
 fn unbound() -> Result<Client, Error> {
@@ -46,7 +46,7 @@ pub(super) fn judge(vector: &Vector) -> Verdict {
         None => Ok(()),
         Some(Step::Done(tokens)) => {
             let token_type = tokens.token_type.as_str().to_owned();
-            same(
+            check_equal(
                 "type",
                 Some(token_type.as_str()),
                 vector.expected["ok"].as_str(),

@@ -5,13 +5,13 @@ use oauth_core::jose::Alg;
 use serde_json::{Map, Value, json};
 
 use super::identity::userinfo_reply;
-use super::{Calls, NOW, claims, client, judge, record, server, signed};
+use super::{Calls, NOW, check_end, claims, client, record, server, signed};
 use crate::access_token::{challenge_error, default_status, payload};
-use crate::ask::Runner;
 use crate::conversation::{TokenInput, TurnInput};
 use crate::fields::Reply;
-use crate::format::{Vector, Verdict, holds, same, texts};
+use crate::format::{Vector, Verdict, check, check_equal, texts};
 use crate::jws::key_set;
+use crate::runner::Runner;
 
 const MEDIA: &str = "application/token-introspection+jwt";
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
@@ -19,7 +19,7 @@ const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 pub(crate) fn access_token(vector: &Vector, runner: &mut Runner) -> Verdict {
     let expect = &vector.input["expect"];
     let mut arguments = Map::from_iter([
-        ("token".to_owned(), vector.must("jwt")?.into()),
+        ("token".to_owned(), vector.required_text("jwt")?.into()),
         ("audience".to_owned(), expect["audience"].clone()),
         ("algs".to_owned(), expect["allowed_algs"].clone()),
     ]);
@@ -47,11 +47,11 @@ pub(crate) fn access_token(vector: &Vector, runner: &mut Runner) -> Verdict {
         let challenge_text = refusal.challenge.clone();
         (refusal.response_status, challenge_text)
     });
-    if let Some(done) = judge(vector, end)? {
+    if let Some(done) = check_end(vector, end)? {
         let verified = record(done)?;
-        let token_claims = payload(vector.must("jwt")?);
-        same("subject", &verified["subject"], &token_claims["sub"])?;
-        same(
+        let token_claims = payload(vector.required_text("jwt")?);
+        check_equal("subject", &verified["subject"], &token_claims["sub"])?;
+        check_equal(
             "client_id",
             &verified["client_id"],
             &token_claims["client_id"],
@@ -61,14 +61,14 @@ pub(crate) fn access_token(vector: &Vector, runner: &mut Runner) -> Verdict {
             let [mut verified, mut names] = [&verified["scope"], names].map(texts);
             verified.sort_unstable();
             names.sort_unstable();
-            same("scope", verified, names)?;
+            check_equal("scope", verified, names)?;
         }
         return Ok(());
     }
     let (status, challenge_text) = refusal.ok_or("no refusal")?;
     let expected_value = vector.expected["http_status"].as_u64();
     let expected_value = expected_value.unwrap_or(default_status(&vector.expected));
-    same("status", status.map(u64::from), Some(expected_value))?;
+    check_equal("status", status.map(u64::from), Some(expected_value))?;
     let text = challenge_text.ok_or("no challenge")?;
     let challenges = challenge::parse([text.as_str()]).map_err(|error| error.to_string())?;
     let bearer_challenge = challenges.iter().find(|said| said.scheme == "bearer");
@@ -77,12 +77,12 @@ pub(crate) fn access_token(vector: &Vector, runner: &mut Runner) -> Verdict {
     // A token bound to a key is not a bearer token: the error is beside a different scheme.
     let code = challenge_error(&vector.expected);
     let has_error = bearer_challenge.param("error") == Some(code) || text.contains(code);
-    holds(
+    check(
         "the challenge has an error",
         expected_value.is_some() || has_error,
     )?;
     for (name, value) in expected_value.into_iter().flatten() {
-        same(name, bearer_challenge.param(name), value.as_str())?;
+        check_equal(name, bearer_challenge.param(name), value.as_str())?;
     }
     Ok(())
 }
@@ -109,7 +109,7 @@ pub(crate) fn logout_token(vector: &Vector, runner: &mut Runner) -> Verdict {
     of.registration
         .insert("id_token_signed_response_alg".to_owned(), alg.into());
     let issuer = expect["issuer"].as_str().unwrap_or_default();
-    let token = vector.must("logout_token")?;
+    let token = vector.required_text("logout_token")?;
     let keys = || vec![Reply::json(&key_set(&Value::Null))];
     let mut calls = Calls::new(server(issuer, &Value::Null), of);
     if vector.input.get("seen_jti").is_some() {
@@ -125,12 +125,12 @@ pub(crate) fn logout_token(vector: &Vector, runner: &mut Runner) -> Verdict {
     if let Some(first) = came.pop() {
         let first = first.end.ok_or("the first has not ended")?;
         let verified = record(first.map_err(|refusal| refusal.message)?)?;
-        same("jti", &json!([verified["jti"]]), &vector.input["seen_jti"])?;
+        check_equal("jti", &json!([verified["jti"]]), &vector.input["seen_jti"])?;
     }
-    if let Some(done) = judge(vector, last)? {
+    if let Some(done) = check_end(vector, last)? {
         let verified = record(done)?;
         let has_subject = verified.get("subject").or(verified.get("sid")).is_some();
-        holds("names a user or a session", has_subject)?;
+        check("names a user or a session", has_subject)?;
     }
     Ok(())
 }
@@ -154,11 +154,11 @@ fn without_expiry(vector: &Vector, runner: &mut Runner) -> Verdict {
         Ok::<_, crate::format::Failure>(end.err().map(|refusal| refusal.code))
     };
     let default = code(NOW, None)?;
-    same("by default", default.as_deref(), Some("jwt.missing_claim"))?;
-    same("in the window", code(NOW + 179, Some(120))?, None)?;
+    check_equal("by default", default.as_deref(), Some("jwt.missing_claim"))?;
+    check_equal("in the window", code(NOW + 179, Some(120))?, None)?;
     let late = code(NOW + 180, Some(120))?;
-    same("after it", late.as_deref(), Some("jwt.too_old"))?;
-    holds("the policy is wanted", vector.expected["policy"] == true)
+    check_equal("after it", late.as_deref(), Some("jwt.too_old"))?;
+    check("the policy is wanted", vector.expected["policy"] == true)
 }
 
 pub(crate) fn introspection(vector: &Vector, runner: &mut Runner) -> Verdict {
@@ -182,24 +182,24 @@ pub(crate) fn introspection(vector: &Vector, runner: &mut Runner) -> Verdict {
     if vector.text("build").is_some() {
         let came = calls.play(runner)?.pop().ok_or("no call")?;
         let sent = came.sent.first().ok_or("no request")?;
-        same(
+        check_equal(
             "method",
             Some(sent.method.as_str()),
             vector.expected["method"].as_str(),
         )?;
         for (name, value) in vector.expected["headers"].as_object().into_iter().flatten() {
-            same(name, sent.header(name), value.as_str())?;
+            check_equal(name, sent.header(name), value.as_str())?;
         }
         for pair in vector.expected["params"].as_array().into_iter().flatten() {
             let name = pair[0].as_str().unwrap_or_default();
-            same(name, sent.parameter(name)?.as_deref(), pair[1].as_str())?;
+            check_equal(name, sent.parameter(name)?.as_deref(), pair[1].as_str())?;
         }
         return Ok(());
     }
-    match judge(vector, calls.end(runner)?)? {
+    match check_end(vector, calls.end(runner)?)? {
         Some(done) => {
             let verified = record(done)?;
-            same(
+            check_equal(
                 "active",
                 &verified["active"],
                 &vector.expected["ok"]["active"],

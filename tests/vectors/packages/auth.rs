@@ -6,15 +6,15 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use oauth_core::jose::Alg;
 use serde_json::{Map, Value, json};
 
-use super::{Calls, NOW, client, judge, server, signed, tokens, workload};
+use super::{Calls, NOW, check_end, client, server, signed, tokens, workload};
 use crate::access_token;
-use crate::ask::{self, Runner};
 use crate::conversation::{ClientConfig, TokenInput, TurnInput};
 use crate::expect::wanted_classes;
 use crate::fields::Reply;
-use crate::format::{Failure, Vector, Verdict, holds, same};
+use crate::format::{Failure, Vector, Verdict, check, check_equal};
 use crate::jws::{key_set, keys};
-use crate::said::Sent;
+use crate::runner::{self, Runner};
+use crate::transcript::Sent;
 
 const ISSUER: &str = "https://as.example";
 const PUSH: &str = "each package's own tests check its pushed requests, over a socket";
@@ -48,7 +48,7 @@ fn signing(input: &Value) -> ClientConfig {
         return ClientConfig {
             auth: Some("client_secret_jwt".to_owned()),
             auth_options: options,
-            ..ask::confidential(id, text("client_secret").unwrap_or_default())
+            ..runner::confidential(id, text("client_secret").unwrap_or_default())
         };
     }
     let key = match &input["key"] {
@@ -61,7 +61,7 @@ fn signing(input: &Value) -> ClientConfig {
     ClientConfig {
         auth: Some("private_key_jwt".to_owned()),
         auth_options: options,
-        ..ask::confidential(id, &key.to_string())
+        ..runner::confidential(id, &key.to_string())
     }
 }
 
@@ -109,20 +109,20 @@ fn assertion(sent: &Sent) -> Result<String, Failure> {
 
 /// The audience of a grant that the client signs is the one its caller names.
 fn signed_grant(vector: &Vector, runner: &mut Runner) -> Verdict {
-    let audience = vector.must("aud")?;
+    let audience = vector.required_text("aud")?;
     let arguments = json!({
         "key": crate::jws::keys("client_ec").to_string(), "alg": "ES256", "issuer": "client1",
         "audience_claim": audience,
     });
     let call = TurnInput::operation("jwt_bearer_with_key", arguments);
     let sent = first(
-        crate::ask::public("client1"),
+        crate::runner::public("client1"),
         call,
         (ISSUER, &Value::Null),
         runner,
     )?;
     let jwt = sent.parameter("assertion")?.ok_or("no assertion")?;
-    same("aud", &part(&jwt, 1)?["aud"], &vector.expected["aud"])
+    check_equal("aud", &part(&jwt, 1)?["aud"], &vector.expected["aud"])
 }
 
 pub(crate) fn client_assertion(vector: &Vector, runner: &mut Runner) -> Verdict {
@@ -157,8 +157,8 @@ pub(crate) fn client_assertion(vector: &Vector, runner: &mut Runner) -> Verdict 
             .pop();
         let came = came.ok_or("no call")?;
         return match came.end {
-            Some(end) => judge(vector, end).map(drop),
-            None => holds("the request is sent", vector.expected["ok"] == true),
+            Some(end) => check_end(vector, end).map(drop),
+            None => check("the request is sent", vector.expected["ok"] == true),
         };
     }
     if vector.text("quirk") == Some("aud=token_endpoint") {
@@ -176,7 +176,7 @@ pub(crate) fn client_assertion(vector: &Vector, runner: &mut Runner) -> Verdict 
     };
     if !wanted_classes(expected).is_empty() {
         let calls = Calls::new(server(issuer, &more), client).call(NOW, call, Vec::new());
-        return judge(vector, calls.end(runner)?).map(drop);
+        return check_end(vector, calls.end(runner)?).map(drop);
     }
     let sent = first(client.clone(), call, (issuer, &more), runner)?;
     let jwt = assertion(&sent)?;
@@ -184,18 +184,18 @@ pub(crate) fn client_assertion(vector: &Vector, runner: &mut Runner) -> Verdict 
     if expected["jti_differs"] == true {
         let again = first_at(client, [9; 32], runner)?;
         let other = part(&assertion(&again)?, 1)?;
-        return holds("another jti", claims["jti"] != other["jti"]);
+        return check("another jti", claims["jti"] != other["jti"]);
     }
     if let Some(names) = expected["must_have"].as_array() {
         for name in names.iter().filter_map(Value::as_str) {
             let (name, value) = name.split_once('=').unwrap_or((name, ""));
             let found = sent.parameter(name)?.ok_or_else(|| format!("no {name}"))?;
-            holds(name, value.is_empty() || found == value)?;
+            check(name, value.is_empty() || found == value)?;
         }
-        holds("no secret", sent.parameter("client_secret")?.is_none())?;
-        holds("no header", sent.header("authorization").is_none())?;
+        check("no secret", sent.parameter("client_secret")?.is_none())?;
+        check("no header", sent.header("authorization").is_none())?;
         let id = sent.parameter("client_id")?;
-        return same("client_id", id.as_deref(), claims["sub"].as_str());
+        return check_equal("client_id", id.as_deref(), claims["sub"].as_str());
     }
     for (of, expected_value) in [
         (&header, &expected["header"]),
@@ -205,13 +205,13 @@ pub(crate) fn client_assertion(vector: &Vector, runner: &mut Runner) -> Verdict 
         // Random values differ.
         let members = expected_value.as_object().into_iter().flatten();
         for (name, value) in members.filter(|(name, _)| *name != "jti") {
-            same(name, &of[name], value)?;
+            check_equal(name, &of[name], value)?;
         }
     }
     if let Some(expected_value) = expected["aud"].as_str() {
-        same("aud", claims["aud"].as_str(), Some(expected_value))?;
+        check_equal("aud", claims["aud"].as_str(), Some(expected_value))?;
     }
-    holds("one audience", claims["aud"].is_string())
+    check("one audience", claims["aud"].is_string())
 }
 
 /// [`first`] at a moment with a different seed, as for a request after a loss.
@@ -248,7 +248,7 @@ pub(crate) fn selection(vector: &Vector, runner: &mut Runner) -> Verdict {
     let calls = Calls::new(server(ISSUER, &more), client).call(NOW, credentials(), Vec::new());
     let came = calls.play(runner)?.pop().ok_or("no call")?;
     if let Some(end) = came.end {
-        return judge(vector, end).map(drop);
+        return check_end(vector, end).map(drop);
     }
     let sent = came.sent.first().ok_or("no request")?;
     let in_header = sent
@@ -265,7 +265,7 @@ pub(crate) fn selection(vector: &Vector, runner: &mut Runner) -> Verdict {
         (false, None, Some(_)) => "client_secret_jwt",
         _ => "something else",
     };
-    same("method", Some(method), vector.expected["method"].as_str())
+    check_equal("method", Some(method), vector.expected["method"].as_str())
 }
 
 pub(crate) fn source(vector: &Vector, runner: &mut Runner) -> Verdict {
@@ -275,7 +275,7 @@ pub(crate) fn source(vector: &Vector, runner: &mut Runner) -> Verdict {
     let input = &vector.input;
     let mut client = ClientConfig {
         auth: Some("assertion_source".to_owned()),
-        ..ask::public("client1")
+        ..runner::public("client1")
     };
     for (input_name, name) in [("expected_audience", "audience"), ("profile", "profile")] {
         if let Some(text) = vector.text(input_name) {
@@ -288,7 +288,7 @@ pub(crate) fn source(vector: &Vector, runner: &mut Runner) -> Verdict {
     let sent: Vec<_> = came.iter().flat_map(|came| &came.sent).collect();
     let expected = &vector.expected;
     if let Some(expected_value) = expected["requests"].as_u64() {
-        same("requests", sent.len() as u64, expected_value)?;
+        check_equal("requests", sent.len() as u64, expected_value)?;
     }
     let expected_value = expected["client_assertions"]
         .as_array()
@@ -301,7 +301,7 @@ pub(crate) fn source(vector: &Vector, runner: &mut Runner) -> Verdict {
     if !expected_value.is_empty() {
         let found = sent.iter().map(|sent| assertion(sent));
         let found = found.collect::<Result<Vec<_>, _>>()?;
-        same(
+        check_equal(
             "assertions",
             found.iter().map(String::as_str).collect(),
             expected_value,
@@ -311,13 +311,13 @@ pub(crate) fn source(vector: &Vector, runner: &mut Runner) -> Verdict {
         for pair in expected[name].as_array().into_iter().flatten() {
             let name = pair[0].as_str().unwrap_or_default();
             let request = sent.last().ok_or("no request")?;
-            same(name, request.parameter(name)?.as_deref(), pair[1].as_str())?;
+            check_equal(name, request.parameter(name)?.as_deref(), pair[1].as_str())?;
         }
     }
     if expected.get("must_not_have").is_some() {
         let request = sent.last().ok_or("no request")?;
-        holds("no secret", request.parameter("client_secret")?.is_none())?;
-        holds("no header", request.header("authorization").is_none())?;
+        check("no secret", request.parameter("client_secret")?.is_none())?;
+        check("no header", request.header("authorization").is_none())?;
     }
     let end = came.into_iter().next_back().and_then(|came| came.end);
     let end = end.ok_or("the call has not ended")?;
@@ -326,9 +326,9 @@ pub(crate) fn source(vector: &Vector, runner: &mut Runner) -> Verdict {
     match (end, refused) {
         (Ok(_), None | Some("ok")) => Ok(()),
         (Err(refusal), Some("error:invalid_client")) => {
-            same("code", refusal.code.as_str(), "denied.invalid_client")
+            check_equal("code", refusal.code.as_str(), "denied.invalid_client")
         }
-        (end @ Err(_), Some(_)) => judge(vector, end).map(drop),
+        (end @ Err(_), Some(_)) => check_end(vector, end).map(drop),
         (Ok(_), Some(_)) => Err("the request is sent".into()),
         (Err(refusal), None) => Err(refusal.message.into()),
     }
@@ -386,25 +386,25 @@ pub(crate) fn mtls(vector: &Vector, runner: &mut Runner) -> Verdict {
     }
     let client = ClientConfig {
         auth: Some("tls_client_auth".to_owned()),
-        ..ask::public(vector.text("client_id").unwrap_or("client1"))
+        ..runner::public(vector.text("client_id").unwrap_or("client1"))
     };
     let sent = first(client, credentials(), (ISSUER, &Value::Null), runner)?;
-    same(
+    check_equal(
         "client_id",
         sent.parameter("client_id")?.as_deref(),
         Some(vector.text("client_id").unwrap_or("client1")),
     )?;
     for name in ["client_secret", "client_assertion"] {
-        holds(name, sent.parameter(name)?.is_none())?;
+        check(name, sent.parameter(name)?.is_none())?;
     }
-    holds("no header", sent.header("authorization").is_none())
+    check("no header", sent.header("authorization").is_none())
 }
 
 /// The thumbprint of a network's certificate, as stored with the tokens received over it.
 fn thumbprint(vector: &Vector, certificate: &str, runner: &mut Runner) -> Verdict {
     let lines = certificate.as_bytes().chunks(64);
     let lines: Vec<_> = lines.map(String::from_utf8_lossy).collect();
-    let mut of = ask::public("client1");
+    let mut of = runner::public("client1");
     let pem = format!(
         "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n{NOBODYS}",
         lines.join("\n")
@@ -418,13 +418,13 @@ fn thumbprint(vector: &Vector, certificate: &str, runner: &mut Runner) -> Verdic
     let held = json!({ "client_id": "client1", "refresh_token": "r" });
     let refresh = TurnInput::Refresh {
         scope: String::new(),
-        tokens: Some(ask::stored_tokens(held)),
+        tokens: Some(runner::stored_tokens(held)),
     };
     let token = Reply::json(&json!({ "access_token": "b", "token_type": "Bearer" }));
     let calls = Calls::new(server(ISSUER, &Value::Null), of);
     let end = calls.call(NOW, refresh, vec![token]).end(runner)?;
     let told = tokens(end.map_err(|refusal| refusal.message)?)?;
-    same(
+    check_equal(
         "thumbprint",
         &told.get("x5t_s256")?,
         &vector.expected["x5t#S256"],
@@ -455,11 +455,11 @@ fn bound(vector: &Vector, cnf: &Value, runner: &mut Runner) -> Verdict {
             .end(runner)
     };
     let presented = access_token::presented_thumbprint(vector)?;
-    judge(vector, shown(&presented.into())?)?;
+    check_end(vector, shown(&presented.into())?)?;
     if !cnf["x5t#S256"].is_string() {
         // No certificate has such a thumbprint.
         return Ok(());
     }
     let own_thumbprint = shown(&cnf["x5t#S256"])?;
-    holds("is accepted with its own", own_thumbprint.is_ok())
+    check("is accepted with its own", own_thumbprint.is_ok())
 }

@@ -5,18 +5,18 @@ use serde_json::{Value, json};
 use super::possession::{first, proof, redemption};
 use super::protected::ISSUER;
 use super::{Calls, server, tokens};
-use crate::ask::{self, Runner};
 use crate::classes;
 use crate::conversation::{ClientConfig, TurnInput};
 use crate::expect::wanted_classes;
 use crate::fields::{Reply, Text};
-use crate::format::{Vector, Verdict, same};
+use crate::format::{Vector, Verdict, check_equal};
+use crate::runner::{self, Runner};
 
 /// A public client can refresh only with the key that its tokens are bound to.
 pub(super) fn refreshed(vector: &Vector, runner: &mut Runner) -> Verdict {
     let client_config = || ClientConfig {
         dpop: Some("ES256".to_owned()),
-        ..ask::public("client1")
+        ..runner::public("client1")
     };
     let token_body = json!({ "access_token": "t", "token_type": "DPoP", "refresh_token": "r" });
     let refresh = |tokens| TurnInput::Refresh {
@@ -30,7 +30,7 @@ pub(super) fn refreshed(vector: &Vector, runner: &mut Runner) -> Verdict {
     let login = came.next().ok_or("no login")?;
     let (first_key, _) = proof(login.sent.first().ok_or("no request")?)?;
     let (second_key, _) = proof(&first(came.next().ok_or("no refresh")?)?)?;
-    same("the key", &second_key["jwk"], &first_key["jwk"])?;
+    check_equal("the key", &second_key["jwk"], &first_key["jwk"])?;
     let held = tokens(
         login
             .end

@@ -3,14 +3,14 @@
 use serde_json::{Map, Value, json};
 
 use super::protected::{authorized, part, query, refused};
-use super::{Calls, NOW, client, judge, record, server, tokens};
-use crate::ask::{self, Runner};
+use super::{Calls, NOW, check_end, client, record, server, tokens};
 use crate::conversation::{AuthorizeInput, ClientConfig, TokenInput, TurnInput};
 use crate::fields::Reply;
-use crate::format::{Failure, Vector, Verdict, holds, same, texts};
+use crate::format::{Failure, Vector, Verdict, check, check_equal, texts};
 use crate::jws::private_key;
 use crate::lang::Lang;
-use crate::said::{Done, Refusal};
+use crate::runner::{self, Runner};
+use crate::transcript::{Done, Refusal};
 
 const NO_LIFETIME: &str = "a page does not expose the lifetime of a pushed request";
 const CALLBACK: &str = "https://client.example.org/cb";
@@ -35,8 +35,8 @@ fn calls(vector: &Vector, of: ClientConfig) -> Calls {
 fn of(vector: &Vector, lang: Lang) -> ClientConfig {
     let id = vector.text("client_id").unwrap_or("client1");
     match lang {
-        Lang::Browser => ask::public(id),
-        _ => ask::confidential(id, vector.text("client_secret").unwrap_or("s3cr3t")),
+        Lang::Browser => runner::public(id),
+        _ => runner::confidential(id, vector.text("client_secret").unwrap_or("s3cr3t")),
     }
 }
 
@@ -84,7 +84,7 @@ pub(crate) fn example(vector: &Vector, runner: &mut Runner) -> Verdict {
         return match (end, vector.expected["error"].as_str()) {
             (Ok(_), None) => Ok(()),
             (Err(refusal), Some("temporarily_unavailable")) => {
-                same("advice", refusal.advice.as_str(), "retry")
+                check_equal("advice", refusal.advice.as_str(), "retry")
             }
             (Err(refusal), _) => refused(vector, refusal),
             (end, _) => Err(format!("ended with {end:?}").into()),
@@ -118,7 +118,7 @@ pub(crate) fn example(vector: &Vector, runner: &mut Runner) -> Verdict {
             .pop()
             .and_then(|came| came.end)
             .ok_or("the call does not end")?;
-        return holds("one URL", matches!(end, Ok(Done::Authorized { .. })));
+        return check("one URL", matches!(end, Ok(Done::Authorized { .. })));
     }
     match vector.text("build") {
         Some(kind @ ("revocation" | "introspection")) => built(vector, runner, kind),
@@ -137,7 +137,7 @@ pub(crate) fn example(vector: &Vector, runner: &mut Runner) -> Verdict {
             let end = calls(vector, client_config)
                 .call(NOW, begin(&arguments), Vec::new())
                 .end(runner)?;
-            judge(vector, end).map(drop)
+            check_end(vector, end).map(drop)
         }
         Some(other) => Err(format!("nothing builds {other}").into()),
         None => token_reply(vector, runner),
@@ -173,7 +173,7 @@ fn revoked(
 fn redemption(vector: &Vector) -> TurnInput {
     TurnInput::Redeem {
         callback: format!("{CALLBACK}?code=c&state=xyz"),
-        flow: Some(ask::flow(json!({
+        flow: Some(runner::flow(json!({
             "issuer": issuer(vector), "client_id": "client1", "redirect_uri": CALLBACK,
         }))),
     }
@@ -196,11 +196,11 @@ fn begin(arguments: &[(&str, &str)]) -> TurnInput {
 }
 
 fn introspected(vector: &Vector, end: Result<Done, Refusal>) -> Verdict {
-    let Some(done) = judge(vector, end)? else {
+    let Some(done) = check_end(vector, end)? else {
         return Ok(());
     };
     let (token_fields, expected_value) = (record(done)?, &vector.expected["ok"]);
-    same(
+    check_equal(
         "active",
         token_fields["active"].as_bool().unwrap_or_default(),
         expected_value["active"] == true,
@@ -214,10 +214,10 @@ fn introspected(vector: &Vector, end: Result<Done, Refusal>) -> Verdict {
         for list in [&mut ours, &mut names] {
             list.sort_by_key(Value::to_string);
         }
-        same("scope", ours, names)?;
+        check_equal("scope", ours, names)?;
     }
     match expected_value.get("sub") {
-        Some(sub) => same("sub", &token_fields["subject"], sub),
+        Some(sub) => check_equal("sub", &token_fields["subject"], sub),
         None => Ok(()),
     }
 }
@@ -234,10 +234,10 @@ fn pushed(vector: &Vector, end: Result<Done, Refusal>, runner: &mut Runner) -> V
     };
     let pairs = query(&url);
     let found = pairs.iter().find(|(name, _)| name == "request_uri");
-    same("request_uri", found.map(|(_, uri)| uri.as_str()), Some(uri))?;
-    runner.part(match runner.lang {
+    check_equal("request_uri", found.map(|(_, uri)| uri.as_str()), Some(uri))?;
+    runner.allow_unsupported(match runner.lang {
         Lang::Browser => Err(Failure::OutOfReach(NO_LIFETIME)),
-        _ => same(
+        _ => check_equal(
             "expires_in",
             expires_in,
             expected_value["expires_in"].as_u64(),
@@ -269,9 +269,9 @@ fn pushed_body(vector: &Vector, runner: &mut Runner, form: &str) -> Verdict {
         names
     };
     let printed = serde_urlencoded::from_str(form).map_err(|error| error.to_string())?;
-    same("parameters", names(sent.form()?), names(printed))?;
+    check_equal("parameters", names(sent.form()?), names(printed))?;
     let assertion = sent.parameter("client_assertion")?.ok_or("no assertion")?;
-    same(
+    check_equal(
         "iss",
         part(&assertion, 1)?["iss"].as_str(),
         Some("s6BhdRkqt3"),
@@ -279,7 +279,10 @@ fn pushed_body(vector: &Vector, runner: &mut Runner, form: &str) -> Verdict {
 }
 
 fn built(vector: &Vector, runner: &mut Runner, kind: &str) -> Verdict {
-    let input = token_input(vector.must("token")?, vector.text("token_type_hint"));
+    let input = token_input(
+        vector.required_text("token")?,
+        vector.text("token_type_hint"),
+    );
     let call = match kind {
         "revocation" => TurnInput::Revoke(input),
         _ => TurnInput::Introspect(input),
@@ -292,25 +295,25 @@ fn built(vector: &Vector, runner: &mut Runner, kind: &str) -> Verdict {
     let came = came.ok_or("no call")?;
     let sent = came.sent.first().ok_or("nothing was sent")?;
     let expected = &vector.expected;
-    same("method", sent.method.as_str(), "POST")?;
+    check_equal("method", sent.method.as_str(), "POST")?;
     if let Some(url) = expected["url"].as_str() {
-        same("url", sent.url.as_str(), url)?;
+        check_equal("url", sent.url.as_str(), url)?;
     }
     let ours: Vec<_> = sent
         .form()?
         .into_iter()
         .map(|(name, value)| json!([name, value]))
         .collect();
-    same("params", Some(&ours), expected["params"].as_array())?;
+    check_equal("params", Some(&ours), expected["params"].as_array())?;
     for (name, value) in expected["headers"].as_object().into_iter().flatten() {
-        same(name, sent.header(name), value.as_str())?;
+        check_equal(name, sent.header(name), value.as_str())?;
     }
     Ok(())
 }
 
 fn from_par(vector: &Vector, runner: &mut Runner) -> Verdict {
-    let body = json!({ "request_uri": vector.must("request_uri")?, "expires_in": 60 });
-    let client_config = ask::public(vector.must("client_id")?);
+    let body = json!({ "request_uri": vector.required_text("request_uri")?, "expires_in": 60 });
+    let client_config = runner::public(vector.required_text("client_id")?);
     let replies = vec![Reply::json(&body).status(201)];
     let end = calls(vector, client_config)
         .call(NOW, begin(&[("push", "always")]), replies)
@@ -322,7 +325,7 @@ fn from_par(vector: &Vector, runner: &mut Runner) -> Verdict {
         .into_iter()
         .map(|(name, value)| json!([name, value]))
         .collect();
-    same(
+    check_equal(
         "query",
         Some(&ours),
         vector.expected["query_params_exact"].as_array(),
@@ -351,7 +354,7 @@ fn authorization_url(vector: &Vector, runner: &mut Runner) -> Verdict {
     let expected_value = vector.expected["query_contains_pairs"].as_array();
     for pair in expected_value.ok_or("it should have been refused")? {
         let found = pairs.any(|(name, value)| json!([name, value]) == *pair);
-        holds("a pair", found)?;
+        check("a pair", found)?;
     }
     Ok(())
 }
@@ -361,10 +364,10 @@ fn pushes(vector: &Vector, runner: &mut Runner) -> Verdict {
     let calls = calls(vector, of(vector, runner.lang));
     let came = calls.call(NOW, begin(&[]), Vec::new()).play(runner)?.pop();
     let came = came.ok_or("no call")?;
-    holds("there is no URL", came.end.is_none())?;
+    check("there is no URL", came.end.is_none())?;
     let sent = came.sent.first().ok_or("nothing was sent")?;
     let endpoint = format!("{}/as/par", issuer(vector));
-    same("url", sent.url.as_str(), endpoint.as_str())?;
+    check_equal("url", sent.url.as_str(), endpoint.as_str())?;
     // This server has no endpoint for pushed requests.
     let authorize_input = AuthorizeInput {
         redirect_uri: CALLBACK.to_owned(),
@@ -381,7 +384,7 @@ fn pushes(vector: &Vector, runner: &mut Runner) -> Verdict {
     else {
         return Err("a URL was made".into());
     };
-    same("code", refusal.code.as_str(), "endpoint.missing")
+    check_equal("code", refusal.code.as_str(), "endpoint.missing")
 }
 
 const AS_RECEIVED: &str = "a package returns the granted permissions as they were received";
@@ -397,7 +400,7 @@ fn token_reply(vector: &Vector, runner: &mut Runner) -> Verdict {
         },
     };
     let end = play_response(vector, runner, call, &vector.input)?;
-    let Some(done) = judge(vector, end)? else {
+    let Some(done) = check_end(vector, end)? else {
         return Ok(());
     };
     let tokens = tokens(done)?;
@@ -408,5 +411,5 @@ fn token_reply(vector: &Vector, runner: &mut Runner) -> Verdict {
         _ => tokens.0.get("extra").and_then(|extra| extra.get(name)),
     };
     let granted = granted.filter(|granted| !granted.is_null());
-    same("authorization_details", granted, expected_value)
+    check_equal("authorization_details", granted, expected_value)
 }

@@ -3,14 +3,14 @@
 use oauth_core::jose::Alg;
 use serde_json::{Value, json};
 
-use super::{NOW, SignIn, claims, client, judge, record, server, signed, tokens};
+use super::{NOW, SignIn, check_end, claims, client, record, server, signed, tokens};
 use crate::access_token::payload;
-use crate::ask::{self, Runner};
 use crate::conversation::TurnInput;
 use crate::fields::Reply;
-use crate::format::{Failure, Vector, Verdict, holds, same, texts};
+use crate::format::{Failure, Vector, Verdict, check, check_equal, texts};
 use crate::jws::{key_set, keys};
 use crate::lang::Lang;
+use crate::runner::{self, Runner};
 
 use super::Calls;
 
@@ -83,10 +83,10 @@ pub(crate) fn id_token(vector: &Vector, runner: &mut Runner) -> Verdict {
         sign_in.front = Some(token.to_owned());
     }
     sign_in.keys = vec![key_set(input.get("jwks").unwrap_or(&Value::Null))];
-    let Some(done) = judge(vector, sign_in.with(token).end(runner)?)? else {
+    let Some(done) = check_end(vector, sign_in.with(token).end(runner)?)? else {
         return Ok(());
     };
-    same(
+    check_equal(
         "the token",
         tokens(done)?.text("id_token")?.as_deref(),
         Some(token),
@@ -101,7 +101,7 @@ fn renewed(
     original: &Value,
     token: &str,
 ) -> Verdict {
-    let held = ask::stored_tokens(json!({
+    let held = runner::stored_tokens(json!({
         "issuer": sign_in.issuer, "client_id": sign_in.client.id, "scope": "openid",
         "id_token": signed("rsa1", Alg::Rs256, None, original)?,
     }));
@@ -113,20 +113,20 @@ fn renewed(
     let calls = sign_in
         .calls()
         .call(sign_in.now, refresh, vec![Reply::json(&reply)]);
-    judge(vector, calls.end(runner)?).map(drop)
+    check_end(vector, calls.end(runner)?).map(drop)
 }
 
 /// Vectors with an issuer but no token: the issuer is put into a token.
 fn issuer(vector: &Vector, runner: &mut Runner) -> Verdict {
     let mut token_claims = claims();
-    token_claims["iss"] = vector.must("id_token_iss")?.into();
+    token_claims["iss"] = vector.required_text("id_token_iss")?.into();
     if let Some(tenant) = vector.text("tid") {
         token_claims["tid"] = tenant.into();
     }
     let template = vector.text("metadata_issuer");
     let issuer = match template {
         Some(template) => template.replace("{tenantid}", "common"),
-        None => vector.must("issuer")?.to_owned(),
+        None => vector.required_text("issuer")?.to_owned(),
     };
     let sign_in = SignIn::new(&issuer, client("client1", None));
     let token = signed("rsa1", Alg::Rs256, None, &token_claims)?;
@@ -135,26 +135,26 @@ fn issuer(vector: &Vector, runner: &mut Runner) -> Verdict {
     if template.is_some() {
         runner.left_out.insert(TENANTS);
     }
-    same("code", code.as_deref(), Some("jwt.issuer"))
+    check_equal("code", code.as_deref(), Some("jwt.issuer"))
 }
 
 pub(crate) fn token_response(vector: &Vector, runner: &mut Runner) -> Verdict {
     if let (Some(front), Some(back)) = (vector.input.get("front"), vector.input.get("back")) {
-        return beside(vector, runner, front, back);
+        return hybrid(vector, runner, front, back);
     }
     let sign_in = SignIn::new("https://as.example", client("client1", None));
     if let Some(back) = vector.input.get("back") {
-        let end = sign_in.with(&saying(back)?).end(runner)?;
-        return judge(vector, end).map(drop);
+        let end = sign_in.with(&id_token_with(back)?).end(runner)?;
+        return check_end(vector, end).map(drop);
     }
     let redemption = sign_in.redemption(vector.text("scope").unwrap_or_default());
     let replies = vec![Reply::json(&vector.input["response"])];
     let calls = sign_in.calls().call(NOW, redemption, replies);
-    judge(vector, calls.end(runner)?).map(drop)
+    check_end(vector, calls.end(runner)?).map(drop)
 }
 
-/// An ID token with these claims, for the code of [`beside`].
-fn saying(claim_overrides: &Value) -> Result<String, Failure> {
+/// An ID token with these claims, for the code of [`hybrid`].
+fn id_token_with(claim_overrides: &Value) -> Result<String, Failure> {
     let mut claims = claims();
     claims["c_hash"] = HASH.into();
     for (name, value) in claim_overrides.as_object().into_iter().flatten() {
@@ -164,13 +164,13 @@ fn saying(claim_overrides: &Value) -> Result<String, Failure> {
 }
 
 /// An ID token beside the code, and one from the token endpoint, with different claims.
-fn beside(vector: &Vector, runner: &mut Runner, front: &Value, back: &Value) -> Verdict {
+fn hybrid(vector: &Vector, runner: &mut Runner, front: &Value, back: &Value) -> Verdict {
     let mut sign_in = SignIn::new("https://as.example", client("client1", None));
     sign_in.code = CODE.to_owned();
-    sign_in.front = Some(saying(front)?);
-    judge(vector, sign_in.with(&saying(back)?).end(runner)?)?;
+    sign_in.front = Some(id_token_with(front)?);
+    check_end(vector, sign_in.with(&id_token_with(back)?).end(runner)?)?;
     // Only the difference is refused.
-    match sign_in.with(&saying(front)?).end(runner)? {
+    match sign_in.with(&id_token_with(front)?).end(runner)? {
         Ok(done) => tokens(done).map(drop),
         Err(refusal) => Err(refusal.message.into()),
     }
@@ -188,7 +188,7 @@ pub(crate) fn userinfo(vector: &Vector, runner: &mut Runner) -> Verdict {
         json!({ "issuer": "https://as.example", "client_id": "client1", "access_token": "t0ken" });
     let turn_input = TurnInput::Userinfo {
         subject: vector.text("id_token_sub").unwrap_or("user-1").to_owned(),
-        tokens: Some(ask::stored_tokens(held)),
+        tokens: Some(runner::stored_tokens(held)),
     };
     let replies = vec![
         userinfo_reply(vector, "application/json"),
@@ -199,26 +199,26 @@ pub(crate) fn userinfo(vector: &Vector, runner: &mut Runner) -> Verdict {
     if vector.text("build").is_some() {
         let came = calls.play(runner)?.pop().ok_or("no call")?;
         let sent = came.sent.first().ok_or("no request")?;
-        same("header", sent.header("authorization"), Some("Bearer t0ken"))?;
-        return holds(
+        check_equal("header", sent.header("authorization"), Some("Bearer t0ken"))?;
+        return check(
             "GET without a query",
             sent.method == "GET" && !sent.url.contains('?'),
         );
     }
-    let Some(done) = judge(vector, calls.end(runner)?)? else {
+    let Some(done) = check_end(vector, calls.end(runner)?)? else {
         return Ok(());
     };
     let verified = record(done)?;
-    same(
+    check_equal(
         "sub",
         verified["subject"].as_str(),
         vector.text("id_token_sub"),
     )?;
     // The claim is returned as received: a string, which is not a boolean.
     let claims = &verified["claims"];
-    let body = vector.must("body")?;
+    let body = vector.required_text("body")?;
     let sent = serde_json::from_str(body).unwrap_or_else(|_| payload(body));
-    same("claims", claims, &sent)
+    check_equal("claims", claims, &sent)
 }
 
 /// The response in a vector.

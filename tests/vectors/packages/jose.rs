@@ -7,10 +7,10 @@ use oauth_core::jose::{Alg, Enc};
 use serde_json::{Value, json};
 
 use super::identity::registered;
-use super::{SignIn, claims, client, judge, signed, tokens};
-use crate::ask::Runner;
-use crate::format::{Failure, Vector, Verdict, holds, same};
+use super::{SignIn, check_end, claims, client, signed, tokens};
+use crate::format::{Failure, Vector, Verdict, check, check_equal};
 use crate::jws::{key_set, keys, private_key};
+use crate::runner::Runner;
 
 const BYTES: &str = "a client secret is text, and the keys of these vectors are not";
 /// The largest input, in bytes, that fits into a response (limit: 1 MiB).
@@ -30,9 +30,9 @@ pub(crate) fn signature(vector: &Vector, runner: &mut Runner) -> Verdict {
         // A larger response is not read at all.
         Some(bytes) => {
             let bytes = bytes.min(BYTES_READ) as usize;
-            vector.must("compact")?.repeat(bytes)[..bytes].to_owned()
+            vector.required_text("compact")?.repeat(bytes)[..bytes].to_owned()
         }
-        None => vector.must("compact")?.to_owned(),
+        None => vector.required_text("compact")?.to_owned(),
     };
     let client_config = client("client1", vector.text("client_secret"));
     let sign_in =
@@ -58,26 +58,26 @@ pub(crate) fn signature(vector: &Vector, runner: &mut Runner) -> Verdict {
             if ["token_response.malformed", "id_token.missing"]
                 .contains(&refusal.code.as_str()) =>
         {
-            same(
+            check_equal(
                 "class",
                 vector.expected["error"].as_str(),
                 Some("malformed_jws"),
             )?;
         }
         Err(refusal) if is_about_claims(&refusal.code) => {
-            holds("is valid", vector.expected["valid"] == true)?;
+            check("is valid", vector.expected["valid"] == true)?;
         }
         end => {
-            judge(vector, end)?;
+            check_end(vector, end)?;
         }
     }
     if vector.expected["valid"] != true {
         return Ok(());
     }
     // Only the signature makes the difference.
-    let end = sign_in.with(&altered(&token)).end(runner)?;
+    let end = sign_in.with(&with_other_signature(&token)).end(runner)?;
     let code = end.err().map(|refusal| refusal.code);
-    same("altered", code.as_deref(), Some("jws.bad_signature"))
+    check_equal("altered", code.as_deref(), Some("jws.bad_signature"))
 }
 
 fn is_about_claims(code: &str) -> bool {
@@ -85,7 +85,7 @@ fn is_about_claims(code: &str) -> bool {
 }
 
 /// The token with a different signature of the same size.
-fn altered(token: &str) -> String {
+fn with_other_signature(token: &str) -> String {
     let (input, signature) = token.rsplit_once('.').unwrap_or_default();
     let (first, rest) = signature.split_at(1.min(signature.len()));
     let other = if first == "A" { "B" } else { "A" };
@@ -102,12 +102,12 @@ pub(crate) fn key_sets(vector: &Vector, runner: &mut Runner) -> Verdict {
     let mut sign_in = SignIn::new("https://as.example", client("client1", None));
     sign_in.keys = vec![set.clone()];
     let token = signed("rsa1", Alg::Rs256, None, &claims())?;
-    judge(vector, sign_in.with(&token).end(runner)?).map(drop)
+    check_end(vector, sign_in.with(&token).end(runner)?).map(drop)
 }
 
 /// An ID token with this hash of the access token is accepted, and one with a different hash refused.
 pub(crate) fn hash_claim(vector: &Vector, runner: &mut Runner) -> Verdict {
-    let (name, value) = (vector.must("alg")?, vector.must("value")?);
+    let (name, value) = (vector.required_text("alg")?, vector.required_text("value")?);
     if name.starts_with("HS") {
         return Err(Failure::OutOfReach(MACS));
     }
@@ -124,7 +124,7 @@ pub(crate) fn hash_claim(vector: &Vector, runner: &mut Runner) -> Verdict {
         let token = token.split_once('.').map(|(_, rest)| rest);
         let token = format!("{header}.{}", token.unwrap_or_default());
         let code = of("RS256")?.with(&token).end(runner)?.err().map(|e| e.code);
-        return same("code", code.as_deref(), Some("jws.alg_not_allowed"));
+        return check_equal("code", code.as_deref(), Some("jws.alg_not_allowed"));
     };
     let kid = match name {
         "ES256" => "ec1",
@@ -145,13 +145,13 @@ pub(crate) fn hash_claim(vector: &Vector, runner: &mut Runner) -> Verdict {
     };
     if let Some(claimed_hash) = vector.text("at_hash") {
         let end = sign_in.with(&with(claimed_hash)?).end(runner)?;
-        return judge(vector, end).map(drop);
+        return check_end(vector, end).map(drop);
     }
     let Some(hash) = hash else {
         let end = sign_in.with(&with("77QmUPtjPfzWtF2AnpK9RQ")?).end(runner)?;
         // Such a token is refused when it is issued.
         let code = end.err().map(|refusal| refusal.code);
-        return same("code", code.as_deref(), Some("token_response.malformed"));
+        return check_equal("code", code.as_deref(), Some("token_response.malformed"));
     };
     if let Err(refusal) = sign_in.with(&with(hash)?).end(runner)? {
         return Err(refusal.message.into());
@@ -159,7 +159,7 @@ pub(crate) fn hash_claim(vector: &Vector, runner: &mut Runner) -> Verdict {
     let other = hash.replace(hash.get(..1).unwrap_or("x"), "_");
     let end = sign_in.with(&with(&other)?).end(runner)?;
     let code = end.err().map(|refusal| refusal.code);
-    same("another hash", code.as_deref(), Some("id_token.at_hash"))
+    check_equal("another hash", code.as_deref(), Some("id_token.at_hash"))
 }
 
 /// A key of the server, for any algorithm of its kind.
@@ -175,7 +175,7 @@ fn public(kid: &str) -> Value {
 /// A client that is registered for encrypted ID tokens.
 pub(crate) fn encrypted(vector: &Vector, runner: &mut Runner) -> Verdict {
     let expect = &vector.input["expect"];
-    let token = vector.must("token")?;
+    let token = vector.required_text("token")?;
     let mut sign_in = registered(runner.lang, expect)?;
     sign_in.keys = vec![key_set(&expect["jwks"])];
     let alg = match expect.get("id_token_encrypted_response_alg") {
@@ -195,9 +195,9 @@ pub(crate) fn encrypted(vector: &Vector, runner: &mut Runner) -> Verdict {
             sign_in.register("decryption_keys", keys.to_vec());
         }
     }
-    if let Some(done) = judge(vector, sign_in.with(token).end(runner)?)? {
+    if let Some(done) = check_end(vector, sign_in.with(token).end(runner)?)? {
         let text = tokens(done)?.text("id_token")?.unwrap_or_default();
-        holds("is the signed token", text.split('.').count() == 3)?;
+        check("is the signed token", text.split('.').count() == 3)?;
     }
     Ok(())
 }

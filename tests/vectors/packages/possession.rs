@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 
 use super::protected::{ISSUER, part, refused};
 use super::{CallResult, Calls, bound_refresh, client, server, tokens};
-use crate::ask::{self, Runner};
 use crate::conversation::{ClientConfig, TurnInput};
 use crate::fields::Reply;
-use crate::format::{Failure, Vector, Verdict, holds, names, same, texts};
+use crate::format::{Failure, Vector, Verdict, check, check_equal, names, texts};
 use crate::lang::Lang;
-use crate::said::{Done, Refusal, Sent};
+use crate::runner::{self, Runner};
+use crate::transcript::{Done, Refusal, Sent};
 
 const NO_PRIVATE_HALF: &str = "the private key is not known";
 const OWN_METHOD: &str = "HTTP clients of these languages write the name of a method in capitals";
@@ -21,7 +21,7 @@ const OWN_KEY: &str = "a page's key is for ES256";
 /// A client whose tokens are bound to a key; a public client in a page.
 fn bound(lang: Lang, alg: &str) -> ClientConfig {
     let client_config = match lang {
-        Lang::Browser => ask::public("client1"),
+        Lang::Browser => runner::public("client1"),
         _ => client("client1", Some("hunter22")),
     };
     ClientConfig {
@@ -43,7 +43,7 @@ fn token_request_input(lang: Lang) -> TurnInput {
 pub(super) fn redemption() -> TurnInput {
     TurnInput::Redeem {
         callback: "https://app.example/cb?code=c&state=xyz".to_owned(),
-        flow: Some(ask::flow(
+        flow: Some(runner::flow(
             json!({ "client_id": "client1", "scope": "read" }),
         )),
     }
@@ -66,7 +66,7 @@ pub(super) fn proof(sent: &Sent) -> Result<(Value, Value), Failure> {
 /// A UserInfo request to this URL with this token: the only API request that a package sends by itself.
 fn userinfo(runner: &mut Runner, url: &str, token: &str) -> Result<CallResult, Failure> {
     let metadata = json!({ "userinfo_endpoint": url });
-    let tokens = ask::stored_tokens(json!({
+    let tokens = runner::stored_tokens(json!({
         "version": 2, "client_id": "client1", "access_token": token, "token_type": "DPoP",
         "id_token": super::signed("rsa1", Alg::Rs256, None, &super::claims())?,
     }));
@@ -121,7 +121,7 @@ fn api_call_at(
         body: streams.then(|| "a body".to_owned()),
         streams,
         origins: vec![at.origin()],
-        tokens: ask::stored_tokens(json!({
+        tokens: runner::stored_tokens(json!({
             "version": 2, "client_id": "client1", "token_type": "DPoP", "refresh_token": null,
         })),
         replies,
@@ -137,7 +137,7 @@ fn parsed(vector: &Vector, url: &str, runner: &mut Runner) -> Verdict {
     let came = calls.call(1, call, Vec::new()).play(runner)?.pop();
     let sent = first(came.ok_or("no call")?)?;
     let (_, claims) = proof(&sent)?;
-    same("htu", claims["htu"].as_str(), Some(expected_value))
+    check_equal("htu", claims["htu"].as_str(), Some(expected_value))
 }
 
 /// The requests of a package to an API, and their result.
@@ -166,8 +166,8 @@ pub(crate) fn dpop(vector: &Vector, runner: &mut Runner) -> Verdict {
             None => first(token_request(runner, &Value::Null, es256, Vec::new())?)?,
         };
         let (our_header, our_claims) = proof(&ours)?;
-        same("members", names(&our_header), names(&header))?;
-        return same("claims", names(&our_claims), names(&claims));
+        check_equal("members", names(&our_header), names(&header))?;
+        return check_equal("claims", names(&our_claims), names(&claims));
     }
     if let Some(url) = vector.text("request_url") {
         let is_as_sent = Url::parse(url).is_ok_and(|parsed| parsed.as_str() == url);
@@ -178,8 +178,8 @@ pub(crate) fn dpop(vector: &Vector, runner: &mut Runner) -> Verdict {
         return match came.end {
             // It is refused as the URL of an endpoint.
             Some(Err(refusal)) => {
-                holds("refused", expected["error"].is_string())?;
-                same(
+                check("refused", expected["error"].is_string())?;
+                check_equal(
                     "code",
                     refusal.code.as_str(),
                     "metadata.endpoint_has_userinfo",
@@ -187,7 +187,7 @@ pub(crate) fn dpop(vector: &Vector, runner: &mut Runner) -> Verdict {
             }
             _ => {
                 let (_, claims) = proof(came.sent.first().ok_or("nothing was sent")?)?;
-                same("htu", &claims["htu"], &expected["htu"])
+                check_equal("htu", &claims["htu"], &expected["htu"])
             }
         };
     }
@@ -198,7 +198,7 @@ pub(crate) fn dpop(vector: &Vector, runner: &mut Runner) -> Verdict {
             _ => return Err(Failure::OutOfReach(OWN_METHOD)),
         };
         let (_, claims) = proof(&sent)?;
-        return same("htm", &claims["htm"], &expected["htm"]);
+        return check_equal("htm", &claims["htm"], &expected["htm"]);
     }
     if input.get("jwk").is_some() {
         return Err(Failure::OutOfReach(NO_PRIVATE_HALF));
@@ -214,7 +214,7 @@ pub(crate) fn dpop(vector: &Vector, runner: &mut Runner) -> Verdict {
                 vec![token_reply(Some("DPoP"))],
             );
         let (_, claims) = proof(&first(calls.play(runner)?.pop().ok_or("no call")?)?)?;
-        return same(
+        return check_equal(
             "stored",
             claims["nonce"] == nonce,
             expected["stored"] == true,
@@ -227,18 +227,18 @@ pub(crate) fn dpop(vector: &Vector, runner: &mut Runner) -> Verdict {
             .with("www-authenticate", &field)
             .with("dpop-nonce", "n");
         let replies = vec![reply, Reply::json(&Value::Null)];
-        let came = called(runner, RESOURCE, vector.must("key_alg")?, replies)?;
+        let came = called(runner, RESOURCE, vector.required_text("key_alg")?, replies)?;
         return ended(vector, came.sent.len() > 1, came.end);
     }
     if let Some(header) = vector.text("header") {
         let came = called(runner, RESOURCE, "ES256", vec![Reply::json(&Value::Null)])?;
         let name = header.split(':').next().unwrap_or_default();
         let sent = came.sent.first().ok_or("nothing was sent")?;
-        same("status", came.status, Some(200))?;
-        return same("header", sent.header(&name.to_ascii_lowercase()), None);
+        check_equal("status", came.status, Some(200))?;
+        return check_equal("header", sent.header(&name.to_ascii_lowercase()), None);
     }
     if let Some(metadata) = input.get("metadata") {
-        let client_config = bound(runner.lang, vector.must("key_alg")?);
+        let client_config = bound(runner.lang, vector.required_text("key_alg")?);
         if runner.lang == Lang::Browser {
             return Err(Failure::OutOfReach(OWN_KEY));
         }
@@ -264,7 +264,7 @@ pub(crate) fn dpop(vector: &Vector, runner: &mut Runner) -> Verdict {
         let expected_value = expected["ok"].as_str();
         return match (end, expected_value) {
             (Ok(_), Some(_)) if runner.lang == Lang::Browser => Ok(()),
-            (Ok(done), Some(_)) => same(
+            (Ok(done), Some(_)) => check_equal(
                 "type",
                 tokens(done)?.text("token_type")?.as_deref(),
                 expected_value,
@@ -290,10 +290,10 @@ pub(crate) fn dpop(vector: &Vector, runner: &mut Runner) -> Verdict {
             required(vector, &sent)
         }
         _ => {
-            let token = vector.must("access_token")?;
+            let token = vector.required_text("access_token")?;
             let sent = sent_userinfo(runner, RESOURCE, token)?;
             let (_, claims) = proof(&sent)?;
-            same("ath", &claims["ath"], &expected["ath"])?;
+            check_equal("ath", &claims["ath"], &expected["ath"])?;
             required(vector, &sent)
         }
     }
@@ -304,8 +304,8 @@ fn ended(vector: &Vector, is_sent: bool, end: Option<Result<Done, Refusal>>) -> 
     match end {
         Some(Err(refusal)) => refused(vector, refusal),
         _ => {
-            holds("a proof is sent", is_sent)?;
-            holds("is accepted", vector.expected["ok"] == true)
+            check("a proof is sent", is_sent)?;
+            check("is accepted", vector.expected["ok"] == true)
         }
     }
 }
@@ -324,19 +324,19 @@ fn required(vector: &Vector, sent: &Sent) -> Verdict {
     let mut exact = texts(&expected["header_members_exact"]);
     exact.sort_unstable();
     if !exact.is_empty() {
-        same("header", names(&header), exact)?;
+        check_equal("header", names(&header), exact)?;
     }
     if let Some(typ) = expected["typ"].as_str() {
-        same("typ", header["typ"].as_str(), Some(typ))?;
+        check_equal("typ", header["typ"].as_str(), Some(typ))?;
     }
     for name in texts(&expected["claims_required"]) {
-        holds(&name, claims.get(&name).is_some())?;
+        check(&name, claims.get(&name).is_some())?;
     }
     for name in texts(&expected["claims_forbidden"]) {
-        holds(&name, claims.get(&name).is_none())?;
+        check(&name, claims.get(&name).is_none())?;
     }
     match expected["authorization"].as_str() {
-        Some(expected_authorization) => same(
+        Some(expected_authorization) => check_equal(
             "authorization",
             sent.header("authorization"),
             Some(expected_authorization),
@@ -388,14 +388,14 @@ pub(crate) fn sequence(vector: &Vector, runner: &mut Runner) -> Verdict {
         .collect::<Result<_, _>>()?;
     let expected = &vector.expected;
     if let Some(count) = expected["requests"].as_u64() {
-        same("requests", proofs.len() as u64, count)?;
+        check_equal("requests", proofs.len() as u64, count)?;
     }
     if let Some(nonces) = expected["nonces_sent"].as_array() {
         let ours: Vec<_> = proofs
             .iter()
             .map(|(_, claims)| claims["nonce"].clone())
             .collect();
-        same("nonces", &ours, nonces)?;
+        check_equal("nonces", &ours, nonces)?;
     }
     let mut jtis: Vec<_> = proofs
         .iter()
@@ -403,10 +403,10 @@ pub(crate) fn sequence(vector: &Vector, runner: &mut Runner) -> Verdict {
         .collect();
     jtis.sort_unstable();
     jtis.dedup();
-    same("distinct proofs", jtis.len(), proofs.len())?;
+    check_equal("distinct proofs", jtis.len(), proofs.len())?;
     if expected["same_code_and_verifier"] == true {
         let same_form = sent.iter().all(|request| request.body == sent[0].body);
-        holds(
+        check(
             "the form is the same",
             same_form || runner.lang != Lang::Browser,
         )?;
@@ -414,7 +414,7 @@ pub(crate) fn sequence(vector: &Vector, runner: &mut Runner) -> Verdict {
             .iter()
             .map(|sent| sent.parameter("code"))
             .collect::<Result<_, _>>()?;
-        holds(
+        check(
             "the code is the same",
             codes.iter().all(|code| *code == codes[0]),
         )?;
@@ -425,7 +425,7 @@ pub(crate) fn sequence(vector: &Vector, runner: &mut Runner) -> Verdict {
         ("result", results.last()),
     ] {
         if let Some(expected_value) = expected[name].as_str() {
-            same(name, got.map(String::as_str), Some(expected_value))?;
+            check_equal(name, got.map(String::as_str), Some(expected_value))?;
         }
     }
     Ok(())

@@ -5,14 +5,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use super::{Calls, client, judge, record, server};
-use crate::ask::{self, Runner};
+use super::{Calls, check_end, client, record, server};
 use crate::conversation::{AuthorizeInput, ClientConfig, Conversation, TokenInput, TurnInput};
 use crate::fields::{Fields, Reply, Text};
-use crate::format::{Failure, Vector, Verdict, holds, same, texts};
+use crate::format::{Failure, Vector, Verdict, check, check_equal, texts};
 use crate::jws::{key_set, keys};
 use crate::protected::signed_as_wanted;
-use crate::said::{Refusal, TurnOutput};
+use crate::runner::{self, Runner};
+use crate::transcript::{Refusal, TurnOutput};
 
 pub(super) const ISSUER: &str = "https://as.example";
 const CALLBACK: &str = "https://client.example.com/cb";
@@ -29,25 +29,25 @@ pub(crate) fn jarm(vector: &Vector, runner: &mut Runner) -> Verdict {
         metadata
     };
     let now = expect["now"].as_u64().unwrap_or(super::NOW);
-    let flow = ask::flow(json!({
+    let flow = runner::flow(json!({
         "issuer": issuer, "client_id": id, "redirect_uri": CALLBACK, "started_at": now,
         "response_mode": vector.text("response_mode").unwrap_or("jwt"),
         "state": vector.text("expected_state").unwrap_or("xyz"),
     }));
     let redeem = TurnInput::Redeem {
-        callback: vector.must("callback")?.to_owned(),
+        callback: vector.required_text("callback")?.to_owned(),
         flow: Some(flow),
     };
-    let calls = Calls::new(server(&issuer, &metadata), ask::public(&id));
+    let calls = Calls::new(server(&issuer, &metadata), runner::public(&id));
     let calls = calls.call(now, redeem, vec![Reply::json(&key_set(&Value::Null))]);
     let came = calls.play(runner)?.pop().ok_or("no call")?;
     match (came.end, came.sent.last()) {
-        (None, Some(sent)) => same(
+        (None, Some(sent)) => check_equal(
             "code",
             sent.parameter("code")?.as_deref(),
             vector.expected["ok"]["code"].as_str(),
         ),
-        (Some(end), _) => judge(vector, end).map(drop),
+        (Some(end), _) => check_end(vector, end).map(drop),
         (None, None) => Err("nothing was sent".into()),
     }
 }
@@ -82,7 +82,7 @@ pub(super) fn query(url: &str) -> Vec<(String, String)> {
 }
 
 pub(super) fn refused(vector: &Vector, refusal: Refusal) -> Verdict {
-    judge(vector, Err(refusal)).map(drop)
+    check_end(vector, Err(refusal)).map(drop)
 }
 
 fn authorize_input(redirect_uri: &str, scope: &str) -> AuthorizeInput {
@@ -94,7 +94,7 @@ fn authorize_input(redirect_uri: &str, scope: &str) -> AuthorizeInput {
 }
 
 pub(crate) fn jar(vector: &Vector, runner: &mut Runner) -> Verdict {
-    let plain = ask::public(vector.text("client_id").unwrap_or("client1"));
+    let plain = runner::public(vector.text("client_id").unwrap_or("client1"));
     let mut signs = plain.clone();
     let key = keys("client_ec").to_string();
     for (name, value) in [
@@ -135,7 +135,7 @@ pub(crate) fn jar(vector: &Vector, runner: &mut Runner) -> Verdict {
                 expected_value.extend(extra);
                 names.sort_unstable();
                 expected_value.sort_unstable();
-                same("parameters", names, expected_value)?;
+                check_equal("parameters", names, expected_value)?;
             }
             Ok(())
         }
@@ -179,10 +179,10 @@ fn object(vector: &Vector, url: &str, flow: &Value, now: u64) -> Verdict {
     let (header, claims) = (part(jwt, 0)?, part(jwt, 1)?);
     let expected = &vector.expected;
     signed_as_wanted(vector, &header, &claims, now)?;
-    same("state", &claims["state"], &flow["state"])?;
+    check_equal("state", &claims["state"], &flow["state"])?;
     let never = texts(&expected["must_not_contain"]);
     for name in never.iter().map(String::as_str).chain(["sub"]) {
-        holds(name, claims.get(name).is_none())?;
+        check(name, claims.get(name).is_none())?;
     }
     Ok(())
 }
@@ -197,27 +197,27 @@ pub(crate) fn step_up(vector: &Vector, runner: &mut Runner) -> Verdict {
     if let Some(callback) = vector.text("callback") {
         let redeem = TurnInput::Redeem {
             callback: callback.to_owned(),
-            flow: Some(ask::flow(json!({
+            flow: Some(runner::flow(json!({
                 "client_id": "client1", "redirect_uri": CALLBACK,
-                "state": vector.must("expected_state")?,
+                "state": vector.required_text("expected_state")?,
             }))),
         };
-        let calls = Calls::new(server(ISSUER, &Value::Null), ask::public("client1"));
+        let calls = Calls::new(server(ISSUER, &Value::Null), runner::public("client1"));
         let Err(refusal) = calls.call(1, redeem, Vec::new()).end(runner)? else {
             return Err("accepted".into());
         };
-        same(
+        check_equal(
             "code",
             refusal.error.as_deref(),
             vector.expected["code"].as_str(),
         )?;
-        return same("retry", refusal.advice == "retry", false);
+        return check_equal("retry", refusal.advice == "retry", false);
     }
     let status = vector.input["status"]
         .as_u64()
         .and_then(|status| u16::try_from(status).ok());
     let status = status.ok_or("no status")?;
-    let field = vector.must("www_authenticate")?.to_owned();
+    let field = vector.required_text("www_authenticate")?.to_owned();
     let step_up_input = TurnInput::StepUp {
         status,
         challenges: vec![field.clone()],
@@ -225,7 +225,7 @@ pub(crate) fn step_up(vector: &Vector, runner: &mut Runner) -> Verdict {
     let calls = || {
         Conversation::new(
             Some(server(ISSUER, &Value::Null)),
-            Some(ask::public("client1")),
+            Some(runner::public("client1")),
         )
     };
     let Some(TurnOutput::StepUp(required_step_up)) =
@@ -235,24 +235,24 @@ pub(crate) fn step_up(vector: &Vector, runner: &mut Runner) -> Verdict {
     };
     match vector.expected["action"].as_str() {
         Some(action) if action.contains("retry once") => {
-            holds("no step-up is requested", required_step_up.is_null())?;
+            check("no step-up is requested", required_step_up.is_null())?;
             let headers = Fields(vec![("www-authenticate".to_owned(), field)]);
             let verdict = TurnInput::Verdict { status, headers };
             match runner.play(&calls().then(1, verdict))?.pop() {
-                Some(TurnOutput::Verdict(verdict)) => holds("renewed", verdict.renews),
+                Some(TurnOutput::Verdict(verdict)) => check("renewed", verdict.renews),
                 other => Err(format!("want a verdict, got {other:?}").into()),
             }
         }
         Some(_) if vector.input["same_challenge_already_answered"] == true => {
             repeated(&required_step_up, runner)
         }
-        Some(_) if vector.text("grant").is_some() => handed_back(status, field, runner),
-        Some(_) => holds("no step-up is possible", required_step_up.is_null()),
+        Some(_) if vector.text("grant").is_some() => response_reaches_caller(status, field, runner),
+        Some(_) => check("no step-up is possible", required_step_up.is_null()),
         None => {
             let mut authorize_input =
                 authorize_input(CALLBACK, vector.text("granted_scope").unwrap_or_default());
             authorize_input.step_up = Some(required_step_up);
-            let client_config = ask::public("client1");
+            let client_config = runner::public("client1");
             let made = authorized(runner, &Value::Null, client_config, 1, authorize_input)?;
             let (url, _) = made.map_err(|refusal| refusal.message)?;
             let params = query(&url);
@@ -260,7 +260,7 @@ pub(crate) fn step_up(vector: &Vector, runner: &mut Runner) -> Verdict {
             for pair in expected_params.into_iter().flatten() {
                 let [name, value] = [&pair[0], &pair[1]].map(|part| part.as_str());
                 let found = params.iter().find(|(key, _)| Some(key.as_str()) == name);
-                same(
+                check_equal(
                     name.unwrap_or_default(),
                     found.map(|(_, value)| value.as_str()),
                     value,
@@ -272,30 +272,30 @@ pub(crate) fn step_up(vector: &Vector, runner: &mut Runner) -> Verdict {
 }
 
 /// Where no user can be asked, the caller gets the response: one request to the API, and none to the server.
-fn handed_back(status: u16, field: String, runner: &mut Runner) -> Verdict {
+fn response_reaches_caller(status: u16, field: String, runner: &mut Runner) -> Verdict {
     let call = TurnInput::CallApi {
         method: "GET".to_owned(),
         url: "https://api.example/x".to_owned(),
         body: None,
         streams: false,
         origins: vec!["https://api.example".to_owned()],
-        tokens: ask::stored_tokens(json!({ "client_id": "client1", "refresh_token": null })),
+        tokens: runner::stored_tokens(json!({ "client_id": "client1", "refresh_token": null })),
         replies: vec![Reply::new(status, &[("www-authenticate", &field)], "")],
     };
     let conversation = Conversation::new(
         Some(server(ISSUER, &Value::Null)),
-        Some(ask::public("client1")),
+        Some(runner::public("client1")),
     );
     let Some(TurnOutput::Called(called)) = runner.play(&conversation.then(1, call))?.pop() else {
         return Err("want a call".into());
     };
-    same("requests", called.sent.len(), 1)?;
-    same("status", called.status, Some(status))
+    check_equal("requests", called.sent.len(), 1)?;
+    check_equal("status", called.status, Some(status))
 }
 
 /// The API repeats its challenge to tokens from a login that met it.
 fn repeated(required_step_up: &Value, runner: &mut Runner) -> Verdict {
-    same(
+    check_equal(
         "the second time",
         satisfies(required_step_up, required_step_up, runner)?,
         true,
@@ -318,19 +318,19 @@ fn chosen(vector: &Vector, runner: &mut Runner) -> Verdict {
         .and_then(|at| usize::try_from(at).ok())
         .into_iter()
         .collect();
-    same("used", met, expected_value)
+    check_equal("used", met, expected_value)
 }
 
 /// Whether tokens of a login for `given` meet `needed`, so that no login is necessary.
 fn satisfies(granted: &Value, needed: &Value, runner: &mut Runner) -> Result<bool, Failure> {
     let mut authorize_input = authorize_input(CALLBACK, "");
     authorize_input.step_up = Some(granted.clone());
-    let client_config = ask::public("client1");
+    let client_config = runner::public("client1");
     // Earlier tokens, which did not meet the challenge.
     let held = json!({ "client_id": "client1", "refresh_token": "r" });
     let before = TurnInput::Refresh {
         scope: String::new(),
-        tokens: Some(ask::stored_tokens(held)),
+        tokens: Some(runner::stored_tokens(held)),
     };
     let token = Reply::json(&json!({ "access_token": "b", "token_type": "Bearer" }));
     let start = Conversation::new(Some(server(ISSUER, &Value::Null)), Some(client_config));
@@ -371,7 +371,7 @@ fn introspected(vector: &Vector, reply: &Value, runner: &mut Runner) -> Verdict 
         .end(runner)?;
     let token_fields = record(end.map_err(|refusal| refusal.message)?)?;
     for name in ["acr", "auth_time"] {
-        same(
+        check_equal(
             name,
             &token_fields["extra"][name],
             &vector.expected["ok"][name],

@@ -6,11 +6,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
 use super::{Calls, NOW, server};
-use crate::ask::{self, Runner};
 use crate::conversation::{ClientConfig, TurnInput};
 use crate::fields::Reply;
-use crate::format::{Vector, Verdict, same};
-use crate::said::Sent;
+use crate::format::{Vector, Verdict, check_equal};
+use crate::runner::{self, Runner};
+use crate::transcript::Sent;
 
 const ISSUER: &str = "https://as.example";
 const URL: &str = "https://run.example/idtoken?api-version=2.0";
@@ -50,7 +50,7 @@ pub(crate) fn github(vector: &Vector, runner: &mut Runner) -> Verdict {
     let first = fetches.first().ok_or("no token is requested")?;
     for (name, value) in [("method", &first.method), ("url", &first.url)] {
         if let Some(expected_value) = expected[name].as_str() {
-            same(name, value.as_str(), expected_value)?;
+            check_equal(name, value.as_str(), expected_value)?;
         }
     }
     if let Some(expected_value) = expected["headers"]["authorization"].as_str() {
@@ -60,17 +60,17 @@ pub(crate) fn github(vector: &Vector, runner: &mut Runner) -> Verdict {
             let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
             (scheme.to_ascii_lowercase(), token.to_owned())
         };
-        same("authorization", parts(shown), parts(expected_value))?;
+        check_equal("authorization", parts(shown), parts(expected_value))?;
     }
     if let Some(expected_value) = expected["client_assertion"].as_str() {
         let request = requests.first().ok_or("nothing is sent")?;
         let shown = request.parameter("client_assertion")?;
-        same("assertion", shown.as_deref(), Some(expected_value))?;
-        same("header", request.header("authorization"), None)?;
+        check_equal("assertion", shown.as_deref(), Some(expected_value))?;
+        check_equal("header", request.header("authorization"), None)?;
     }
     if let Some(expected_value) = expected["assertion_fetches"].as_u64() {
-        same("fetches", fetches.len() as u64, expected_value)?;
-        same("requests", requests.len() as u64, expected_value)?;
+        check_equal("fetches", fetches.len() as u64, expected_value)?;
+        check_equal("requests", requests.len() as u64, expected_value)?;
     }
     Ok(())
 }
@@ -90,7 +90,7 @@ fn job(url: &str, token: &str, audience: Option<&str>) -> ClientConfig {
     ClientConfig {
         auth: Some("workload".to_owned()),
         auth_options: options,
-        ..ask::public("client1")
+        ..runner::public("client1")
     }
 }
 

@@ -84,7 +84,7 @@ class Address(Record):
 class UserClaims(Record):
     """The claims about a user (OpenID Connect Core section 5.1).
 
-    A standard claim of another type than the standard defines is absent: the string "false" is not
+    A standard claim without the type that the standard defines is absent: the string "false" is not
     a boolean, and must not pass for true. The unchanged claim is in claims.
 
     Attributes:
@@ -554,7 +554,7 @@ class VerifiedAccessToken(Record):
 class IdToken(Record):
     """The claims of a verified ID token (OpenID Connect Core sections 2 and 5.1).
 
-    A standard claim of another type than the standard defines is absent, such as the string "true"
+    A standard claim without the type that the standard defines is absent, such as the string "true"
     that some servers send instead of a boolean. The unchanged claim is in claims.
 
     Attributes:

@@ -392,7 +392,7 @@ fn finish(mut response: Response, output: Output) -> Result<(), Failure> {
         }
     }
     if status.is_redirection() {
-        // Those within the origin were followed.
+        // Redirects within the origin were followed.
         return Err(Failure::refused(
             "call.redirect",
             format_args!("the API returned {status}, and the redirect is not followed"),

@@ -88,7 +88,7 @@ pub(super) fn try_sign_in(
     Ok(Some((login, None)))
 }
 
-/// What the user has to enter, for programs.
+/// The code and the URL for the user, as output for programs.
 pub(super) fn members(code: &DeviceAuthorizationResponse) -> Value {
     let complete = code.verification_uri_complete.as_ref();
     json!({

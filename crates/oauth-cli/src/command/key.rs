@@ -210,8 +210,8 @@ impl Public {
         let files = self.files.iter();
         let files = files.map(|path| KeyFile::read(path, &self.passphrase));
         let keys = files.collect::<Result<Vec<_>, _>>()?;
-        let fits = |alg: Alg| keys.iter().any(|key| key.alg(Some(alg)) == Some(alg));
-        if let Some(alg) = self.alg.filter(|alg| !fits(*alg)) {
+        let has_key_for = |alg: Alg| keys.iter().any(|key| key.alg(Some(alg)) == Some(alg));
+        if let Some(alg) = self.alg.filter(|alg| !has_key_for(*alg)) {
             return Err(Failure::usage(
                 "usage.key_alg",
                 format_args!("none of the keys can sign with {}", alg.as_str()),

@@ -12,7 +12,7 @@ use oauth_reqwest::blocking::Listener;
 use serde_json::{Value, json};
 
 use super::login;
-use super::revoke::{self, Revoked, both};
+use super::revoke::{self, Revoked, revocations_of};
 use crate::Global;
 use crate::browser::Browser;
 use crate::login_record::LoginRecord;
@@ -133,7 +133,7 @@ pub(super) fn end_login(
                 .not_logged_in()
                 .and_hint("to remove the tokens of the client itself, use oauth logout --client")
         })?,
-        // It can be removed anyway.
+        // An unreadable record can be removed anyway.
         Err(failure) if failure.is_stored_error() => {
             LoginRecord::default().save(&profile)?;
             grants.remove(&grants.key(&plan.reader()?, &Owner::Login))?;
@@ -148,7 +148,7 @@ pub(super) fn end_login(
     let setup = plan.set_up(SecretRequirement::Optional, false);
     let (setup, revoked) = match setup {
         Ok(setup) => {
-            let tokens_to_revoke = tokens.as_deref().map(both).unwrap_or_default();
+            let tokens_to_revoke = tokens.as_deref().map(revocations_of).unwrap_or_default();
             let revoked = revoke::revoke_where_supported(&setup, tokens_to_revoke, output);
             (Some(setup), revoked)
         }

@@ -10,7 +10,7 @@ use crate::output::{Failure, Output, printable};
 
 const PARAMETER: &str = "authorization_details";
 
-/// What was requested, by parameters of the authorization request or of the token request.
+/// The requested permissions, by parameters of the authorization request or of the token request.
 pub(super) fn requested(
     parameters: &[(String, String)],
     token_request: &TokenRequest,

@@ -124,9 +124,9 @@ fn show(global: &Global, output: Output) -> Result<(), Failure> {
     let mut records = Vec::new();
     for (name, profile) in &file.profile {
         let is_default = file.default_profile.as_ref() == Some(name);
-        let whose = acts_for_text(name, profile)?;
-        rows.push((name.clone(), table_row(profile, whose, is_default)));
-        records.push(record(name, profile, whose, is_default));
+        let acts_for = acts_for_text(name, profile)?;
+        rows.push((name.clone(), table_row(profile, acts_for, is_default)));
+        records.push(record(name, profile, acts_for, is_default));
     }
     let text = if rows.is_empty() {
         "no profiles".to_owned()
@@ -231,7 +231,7 @@ fn acts_for_text(name: &str, profile: &Entry) -> Result<&'static str, Failure> {
         Some(acts_for) => acts_for.as_str(),
         None if profile.token_env.is_some() || profile.token_file.is_some() => "fixed",
         None if LoginRecord::load(name)?.is_some() => "user",
-        // It has no tokens of its own.
+        // A public client has no tokens of its own.
         None if profile.client_auth == Some(Auth::None) => "nobody",
         None => "client",
     })
@@ -247,14 +247,14 @@ fn server(profile: &Entry) -> String {
 fn table_row(profile: &Entry, whose: &str, is_default: bool) -> String {
     let client = profile.client_id.as_deref();
     let client = client.map_or_else(String::new, |id| format!(", client {id}"));
-    let whose = match whose {
+    let owner_text = match whose {
         "fixed" => "with a fixed token",
         "user" => "as the logged-in user",
         "nobody" => "no user is logged in",
         _ => "as the client itself",
     };
     let default = if is_default { " (default)" } else { "" };
-    format!("{}{client}, {whose}{default}", server(profile))
+    format!("{}{client}, {owner_text}{default}", server(profile))
 }
 
 fn record(name: &str, profile: &Entry, whose: &str, is_default: bool) -> Value {

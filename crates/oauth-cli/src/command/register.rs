@@ -30,7 +30,7 @@ programs; --secret-file writes only the client secret, for a profile; --add-prof
 written to new files that are readable only by you. For a public client, use --auth-method none.";
 
 secret_args!(
-    /// Where the initial access token comes from, which authorizes the registration.
+    /// The source of the initial access token, which authorizes the registration.
     InitialAccessToken,
     "initial-access-token",
     "initial-access-token",

@@ -61,7 +61,7 @@ impl Revoke {
                 let tokens = file.load()?;
                 // They are sent only to the server that issued them.
                 setup.client.check_owner(&tokens)?;
-                Revoked::at_server(revoke(&setup, both(&tokens))?).report(output)
+                Revoked::at_server(revoke(&setup, revocations_of(&tokens))?).report(output)
             }
             TokenInput::Bare(token) => {
                 let hint = self.hint.map(TokenKind::from);
@@ -72,7 +72,7 @@ impl Revoke {
     }
 }
 
-/// What became of tokens at the server.
+/// The result of a revocation at the server.
 #[derive(Debug, Default)]
 pub(super) struct Revoked {
     /// The kinds of the revoked tokens.
@@ -139,7 +139,12 @@ pub(super) fn remove_clients(
     let mut revocations = Vec::new();
     for client_token in &readable {
         grants.remove(&client_token.key)?;
-        revocations.extend(client_token.tokens.iter().flat_map(|tokens| both(tokens)));
+        revocations.extend(
+            client_token
+                .tokens
+                .iter()
+                .flat_map(|tokens| revocations_of(tokens)),
+        );
     }
     let client = plan.client_id().to_owned();
     output.note(format_args!("removed the tokens of client `{client}`"));
@@ -165,7 +170,7 @@ fn no_token() -> Failure {
 }
 
 /// [`revoke`] at a logout, which has succeeded already: a kind of token that the server does not revoke (RFC 7009 section
-/// 2.2.1), such as JWTs, is no failure.
+/// 2.2.1), such as JWTs, is not a failure.
 pub(super) fn revoke_where_supported(
     setup: &Setup,
     revocations: Vec<Revocation>,
@@ -204,7 +209,7 @@ pub(super) fn revoke(
 }
 
 /// Both tokens of a grant, the refresh token first.
-pub(super) fn both(tokens: &Tokens) -> Vec<Revocation> {
+pub(super) fn revocations_of(tokens: &Tokens) -> Vec<Revocation> {
     let refresh = tokens
         .refresh_token
         .as_ref()

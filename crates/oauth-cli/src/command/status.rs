@@ -39,10 +39,10 @@ impl Status {
         let mut rows = Vec::new();
         let mut records = Vec::new();
         let mut listed = list(&TokenStore::files()?)?;
-        if TokenStore::is_sqlite_there()? {
+        if TokenStore::has_database()? {
             listed.extend(list(&TokenStore::sqlite()?)?);
         }
-        if TokenStore::is_sealed_there()? {
+        if TokenStore::has_sealed_files()? {
             listed.extend(list(&TokenStore::sealed()?)?);
         }
         for ListedRecord { key, summary } in listed {
@@ -58,7 +58,7 @@ impl Status {
                 }
                 // Its profile is unknown.
                 Err(error) => {
-                    records.push(broken(&key, &error));
+                    records.push(unreadable_entry(&key, &error));
                     rows.push((key, format!("cannot be read: {error}")));
                 }
             }
@@ -164,7 +164,7 @@ fn record(key: &str, summary: &GrantSummary) -> Value {
     })
 }
 
-fn broken(key: &str, error: &Error) -> Value {
+fn unreadable_entry(key: &str, error: &Error) -> Value {
     json!({ "key": key, "profile": null, "error": error.code() })
 }
 

@@ -78,7 +78,7 @@ pub(crate) struct Token {
     format: Option<Format>,
 }
 
-/// Which token to get; by default the stored one, refreshed if necessary.
+/// The token to get; by default the stored one, refreshed if necessary.
 #[derive(Debug, Default, Args)]
 pub(super) struct TokenSelection {
     /// Grant to use: `client_credentials`, or an extension grant in the provider file, with its parameters in --param
@@ -219,7 +219,7 @@ impl TokenSelection {
         let fresh = if self.renew {
             None
         } else {
-            chosen.fresh()?.filter(|fresh| valid.keeps(fresh))
+            chosen.fresh_tokens()?.filter(|fresh| valid.keeps(fresh))
         };
         let tokens = match fresh {
             // Requires neither a secret nor a server.

@@ -28,7 +28,7 @@ token is printed; --json also prints its type. A token with the token_type N_A c
 API.";
 
 secret_args!(
-    /// Where the subject token comes from.
+    /// The source of the subject token.
     SubjectToken,
     "subject-token",
     "subject-token",
@@ -36,7 +36,7 @@ secret_args!(
     "the subject token"
 );
 secret_args!(
-    /// Where the actor token comes from.
+    /// The source of the actor token.
     ActorToken,
     "actor-token",
     "actor-token",

@@ -1,7 +1,7 @@
 //! The hints of errors: each option that a hint names exists in the command it names, or else in the one that failed.
 
 use crate::common::oauth;
-use crate::store::{Home, says};
+use crate::store::{Home, assert_exit};
 
 fn help(command: &str) -> String {
     oauth(&[command, "--help"]).run().ok()
@@ -113,7 +113,7 @@ fn call_and_token_without_a_server_report_the_missing_server() {
     let home = Home::new("call-nothing");
     let url = format!("{}/api/echo", home.served.base());
     for command in [&["call", &url][..], &["token"]] {
-        says(
+        assert_exit(
             &home.oauth(command).run(),
             2,
             &["[usage.server]", "--profile"],
@@ -132,5 +132,5 @@ fn call_and_token_without_a_server_report_the_missing_server() {
         .oauth(&[&fixed[..], &["--loopback-http"]].concat())
         .env("T", "t")
         .run();
-    says(&done, 1, &["[grant.revoked]"]);
+    assert_exit(&done, 1, &["[grant.revoked]"]);
 }

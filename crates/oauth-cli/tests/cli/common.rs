@@ -96,7 +96,7 @@ impl Run {
     }
 
     pub(crate) fn run(self) -> RunResult {
-        self.start().end()
+        self.start().wait()
     }
 
     /// Starts the command without waiting.
@@ -117,7 +117,7 @@ impl Started {
         self.0.id()
     }
 
-    pub(crate) fn end(self) -> RunResult {
+    pub(crate) fn wait(self) -> RunResult {
         let output = self.0.wait_with_output().unwrap();
         RunResult {
             code: output.status.code().unwrap_or(KILLED),

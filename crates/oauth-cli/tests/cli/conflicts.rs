@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::common::{RunResult, folder, oauth};
-use crate::store::says;
+use crate::store::assert_exit;
 use crate::tiny::TinyServer;
 
 fn with(folder: &Path, profile: &str, arguments: &[&str]) -> RunResult {
@@ -62,7 +62,7 @@ fn options_that_conflict_also_conflict_in_a_profile() {
         let names = [format!("`{one}`"), format!("`{other}`")];
         for command in ["token", "login"] {
             let done = with(&folder, &profile, &[command]);
-            says(
+            assert_exit(
                 &done,
                 2,
                 &[
@@ -75,11 +75,11 @@ fn options_that_conflict_also_conflict_in_a_profile() {
         }
         if let Some([one, other]) = options {
             let given = oauth(&["token", one, "S", other, &tiny.base]).run();
-            says(&given, 2, &["cannot be used with"]);
+            assert_exit(&given, 2, &["cannot be used with"]);
         }
     }
     let fixed = "token_env = \"S\"\nas = \"client\"";
-    says(
+    assert_exit(
         &with(&folder, fixed, &["token"]),
         2,
         &["`as` and `a fixed token`"],
@@ -103,7 +103,7 @@ fn a_tilde_in_any_path_is_expanded_to_the_home_folder() {
     ] {
         let done = with(&folder, &format!("{profile}\n{setting}"), &["token"]);
         let place = folder.join("missing.pem");
-        says(&done, 2, &[place.to_str().unwrap()]);
+        assert_exit(&done, 2, &[place.to_str().unwrap()]);
         assert!(!done.stderr.contains('~'), "{}", done.stderr);
     }
 }
@@ -118,7 +118,7 @@ fn the_hint_for_a_missing_key_names_its_path() {
         "hint: create it with oauth key new --output {}",
         key.display()
     );
-    says(&done, 2, &["[usage.key]", &hint]);
+    assert_exit(&done, 2, &["[usage.key]", &hint]);
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn errors_in_the_config_file_name_the_field() {
             "line 2, `loopback_http`: invalid type: string",
         ),
     ] {
-        says(
+        assert_exit(
             &with(&folder, line, &["token"]),
             2,
             &["[usage.profile]", said],
@@ -155,7 +155,7 @@ fn an_origin_with_a_path_or_without_a_scheme_is_refused() {
         ("127.0.0.1:8080", "https URL: 127.0.0.1:8080"),
     ] {
         let done = tiny.run(&["call", &url, "--origin", origin]).run();
-        says(&done, 2, &[code]);
+        assert_exit(&done, 2, &[code]);
     }
     assert_eq!(tiny.state().log.len(), 0);
 }
@@ -180,9 +180,9 @@ fn an_unsupported_token_type_at_revocation_is_only_noted_by_logout() {
             .run()
     };
     run(&["token"]).ok();
-    tiny.state().unrevoked = true;
+    tiny.state().refuses_revocations = true;
     let done = run(&["logout", "--client"]);
-    says(
+    assert_exit(
         &done,
         0,
         &[
@@ -194,5 +194,5 @@ fn an_unsupported_token_type_at_revocation_is_only_noted_by_logout() {
     let token = run(&["token"]);
     token.ok();
     let one = run(&["revoke", "--token-env", "S"]);
-    says(&one, 1, &["[denied.unsupported_token_type]"]);
+    assert_exit(&one, 1, &["[denied.unsupported_token_type]"]);
 }

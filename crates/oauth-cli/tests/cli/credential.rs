@@ -12,7 +12,7 @@ use oauth_testkit::Tls;
 use serde_json::{Value, json};
 
 use crate::common::{RunResult, folder, oauth};
-use crate::store::says;
+use crate::store::assert_exit;
 use crate::tiny::TinyServer;
 
 /// The key of RFC 8037 appendix A.1; Ed25519 signatures are deterministic.
@@ -132,7 +132,7 @@ fn the_signing_algorithm_is_one_that_the_server_accepts() {
         &["--key", &rsa, "--key-alg", "RS256"],
     ] {
         let done = case.token(more);
-        says(&done, 2, &["key.algorithm", "PS384 ES256", "--key-alg"]);
+        assert_exit(&done, 2, &["key.algorithm", "PS384 ES256", "--key-alg"]);
     }
     assert_eq!(case.tiny.request_count("/token"), request_count);
 }
@@ -158,7 +158,7 @@ fn client_secret_jwt_signs_with_the_secret() {
     }
     case.accepts(&["HS512"]);
     let done = case.token(&by_secret);
-    says(
+    assert_exit(
         &done,
         2,
         &["jws.key_too_small", "HS512 needs 64 bytes", "--key-alg"],
@@ -178,7 +178,7 @@ fn errors_distinguish_the_kinds_of_invalid_keys() {
         (missing.to_str().unwrap(), "missing.pem"),
     ] {
         let done = case.token(&["--key", path]);
-        says(&done, 2, &["usage.key", path, word, "oauth key new"]);
+        assert_exit(&done, 2, &["usage.key", path, word, "oauth key new"]);
         assert!(!done.stderr.contains("s3cr3t"), "{}", done.stderr);
     }
     assert_eq!(case.tiny.request_count("/token"), 0);
@@ -189,7 +189,7 @@ fn a_client_authenticates_by_exactly_one_method() {
     let case = Case::new("one-way");
     let key = case.file("key.json", ED25519);
     let both = case.token(&["--key", &key, "--client-secret-env", "S"]);
-    says(&both, 2, &["--key", "--client-secret-env"]);
+    assert_exit(&both, 2, &["--key", "--client-secret-env"]);
     for (more, words) in [
         (
             &["private-key-jwt"][..],
@@ -206,11 +206,11 @@ fn a_client_authenticates_by_exactly_one_method() {
         (&["basic", "--key", &key], ["`basic`", "does not use a key"]),
     ] {
         let done = case.token(&[&["--client-auth"], more].concat());
-        says(&done, 2, &["usage.credentials"]);
-        says(&done, 2, &words);
+        assert_exit(&done, 2, &["usage.credentials"]);
+        assert_exit(&done, 2, &words);
     }
     let unknown = case.token(&["--key", &key, "--key-alg", "none"]);
-    says(&unknown, 2, &["unknown algorithm `none`"]);
+    assert_exit(&unknown, 2, &["unknown algorithm `none`"]);
 }
 
 /// A profile with a key, and options that override it.
@@ -242,12 +242,12 @@ fn a_profile_sets_the_key_and_options_override_it() {
     );
     let both = format!("{key}\nclient_secret_env = \"S\"");
     let done = run(&both, &[]);
-    says(
+    assert_exit(
         &done,
         2,
         &["usage.profile", "`client_secret_env` and `client_key_file`"],
     );
-    says(
+    assert_exit(
         &run("client_key_alg = \"none\"", &[]),
         2,
         &["usage.key_alg", "`none`"],
@@ -282,7 +282,7 @@ fn the_workload_token_is_read_again_for_each_request() {
     let entra = workload_token("api://AzureADTokenExchange");
     case.file("token", &entra);
     let done = case.token(&["--assertion-file", &path]);
-    says(&done, 2, &["AzureADTokenExchange", &case.tiny.base]);
+    assert_exit(&done, 2, &["AzureADTokenExchange", &case.tiny.base]);
     assert!(!done.stderr.contains(&entra), "{}", done.stderr);
     let audience = ["--assertion-audience", "api://AzureADTokenExchange"];
     let file = ["--assertion-file", &path, "--assertion-with-id"];
@@ -296,7 +296,7 @@ fn the_workload_token_is_read_again_for_each_request() {
         (entra.as_str(), "app")
     );
     let missing = case.token(&["--assertion-file", "/nonexistent/token"]);
-    says(&missing, 1, &["/nonexistent/token"]);
+    assert_exit(&missing, 1, &["/nonexistent/token"]);
 }
 
 #[test]
@@ -324,8 +324,8 @@ fn a_client_certificate_is_presented_and_a_missing_file_is_reported() {
         run.env("TLS_SECRET", &tls.client_secret).run()
     };
     token(&["--client-cert", &cert]).ok();
-    says(&token(&[]), 1, &["[lost"]);
-    says(
+    assert_exit(&token(&[]), 1, &["[lost"]);
+    assert_exit(
         &token(&["--client-cert", "/nonexistent.pem"]),
         2,
         &["nonexistent.pem"],
@@ -353,7 +353,7 @@ fn tls_authentication_methods_send_no_secret() {
     spiffe(id).ok();
     let form = case.tiny.form("/token");
     assert_eq!((form["client_id"].as_str(), form.len()), (id, 2));
-    says(&spiffe("app"), 2, &["misuse.setup", "SPIFFE ID"]);
+    assert_exit(&spiffe("app"), 2, &["misuse.setup", "SPIFFE ID"]);
 }
 
 /// A token is bound to the certificate if the server says that it binds tokens, as in the library. The certificate may come
@@ -407,10 +407,10 @@ fn an_encrypted_key_is_decrypted_with_its_passphrase() {
     assert_eq!(case.assertion().part(0)["alg"], "ES256");
     let request_count = case.tiny.request_count("/token");
     let wrong = case.token(&["--key", &key, "--key-passphrase-env", "S"]);
-    says(&wrong, 2, &["usage.key_passphrase"]);
-    says(&case.token(&["--key", &key]), 2, &["usage.secret"]);
+    assert_exit(&wrong, 2, &["usage.key_passphrase"]);
+    assert_exit(&case.token(&["--key", &key]), 2, &["usage.secret"]);
     let twice = case.token(&["--key", "-", "--key-passphrase-file", "-"]);
-    says(&twice, 2, &["usage.stdin_twice"]);
+    assert_exit(&twice, 2, &["usage.stdin_twice"]);
     assert_eq!(
         case.tiny.request_count("/token"),
         request_count,

@@ -7,10 +7,10 @@ use oauth_testkit::Twin;
 use serde_json::json;
 
 use crate::common::{RunResult, oauth};
-use crate::store::{Home, says};
+use crate::store::{Home, assert_exit};
 
 /// Git's description of a host.
-fn about(url: &str) -> String {
+fn git_request(url: &str) -> String {
     let (protocol, host) = url.split_once("://").unwrap();
     format!("protocol={protocol}\nhost={host}\n")
 }
@@ -33,8 +33,8 @@ fn answer_for<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
 #[test]
 fn git_get_returns_the_token_and_its_expiration_for_the_profiles_host() {
     let home = Home::new("git-get");
-    let token = home.p(&["token"]).ok();
-    let answer = git(&home, "get", &about(home.base())).ok();
+    let token = home.run_profile(&["token"]).ok();
+    let answer = git(&home, "get", &git_request(home.base())).ok();
     assert_eq!(answer_for(&answer, "password"), Some(token.trim()));
     assert_eq!(answer_for(&answer, "username"), Some("oauth2"));
     let end: u64 = answer_for(&answer, "password_expiry_utc")
@@ -44,16 +44,16 @@ fn git_get_returns_the_token_and_its_expiration_for_the_profiles_host() {
     let now = oauth_core::Moment::system().unwrap().now().as_secs();
     assert!(end > now && end < now + 100_000, "{end}");
     // Git gets the user it asks for; attributes unknown to git are left out.
-    let query = about(home.base())
+    let query = git_request(home.base())
         + "username=anna\nwwwauth[]=Basic realm=x\ncapability[]=authtype\n\nhost=evil\n";
     let answer = git(&home, "get", &query).ok();
     assert_eq!(answer_for(&answer, "username"), Some("anna"));
     assert_eq!(answer_for(&answer, "password"), Some(token.trim()));
     home.served.with(Twin::hide_access_token_lifetime);
-    home.p(&["token", "--renew"]).ok();
+    home.run_profile(&["token", "--renew"]).ok();
     assert_eq!(
         answer_for(
-            &git(&home, "get", &about(home.base())).ok(),
+            &git(&home, "get", &git_request(home.base())).ok(),
             "password_expiry_utc"
         ),
         None
@@ -76,7 +76,7 @@ fn other_hosts_get_no_token() {
         "ssh://127.0.0.1".to_owned(),
         "cert://".to_owned(),
     ] {
-        let done = git(&home, "get", &about(&url));
+        let done = git(&home, "get", &git_request(&url));
         assert_eq!(
             (done.code, done.stdout.as_str()),
             (0, ""),
@@ -89,8 +89,12 @@ fn other_hosts_get_no_token() {
         assert_eq!(done.stderr, "");
     }
     assert_eq!(home.requests(), 0);
-    let long = format!("{}padding={}\n", about(home.base()), "a".repeat(70_000));
-    says(
+    let long = format!(
+        "{}padding={}\n",
+        git_request(home.base()),
+        "a".repeat(70_000)
+    );
+    assert_exit(
         &git(&home, "get", &long),
         2,
         &["error[usage.credential_request]"],
@@ -102,30 +106,40 @@ fn other_hosts_get_no_token() {
 fn a_token_erased_by_git_is_renewed_once_and_git_stores_nothing() {
     let home = Home::new("git-erase");
     home.log_in("p");
-    let first = git(&home, "get", &about(home.base())).ok();
-    git(&home, "store", &format!("{}{first}", about(home.base()))).ok();
+    let first = git(&home, "get", &git_request(home.base())).ok();
+    git(
+        &home,
+        "store",
+        &format!("{}{first}", git_request(home.base())),
+    )
+    .ok();
     let refresh = || home.counts().0;
     assert_eq!(refresh(), 0);
     // Credentials of other helpers are ignored.
     git(
         &home,
         "erase",
-        &format!("{}password=other\n", about(home.base())),
+        &format!("{}password=other\n", git_request(home.base())),
     )
     .ok();
     git(
         &home,
         "erase",
-        &format!("{}{first}", about("https://evil.example")),
+        &format!("{}{first}", git_request("https://evil.example")),
     )
     .ok();
-    git(&home, "erase", &about(home.base())).ok();
+    git(&home, "erase", &git_request(home.base())).ok();
     assert_eq!(refresh(), 0);
     for _ in 0..2 {
-        git(&home, "erase", &format!("{}{first}", about(home.base()))).ok();
+        git(
+            &home,
+            "erase",
+            &format!("{}{first}", git_request(home.base())),
+        )
+        .ok();
         assert_eq!(refresh(), 1);
     }
-    let second = git(&home, "get", &about(home.base())).ok();
+    let second = git(&home, "get", &git_request(home.base())).ok();
     assert_ne!(
         answer_for(&second, "password"),
         answer_for(&first, "password")
@@ -141,12 +155,12 @@ fn the_profile_is_selected_by_its_origins() {
     let text = std::fs::read_to_string(&config).unwrap();
     let send = |more: &[&str]| {
         let command = [more, &["credential", "git", "get"]].concat();
-        home.oauth(&command).stdin(&about(home.base())).run()
+        home.oauth(&command).stdin(&git_request(home.base())).run()
     };
     // Both profiles have the host.
-    says(&send(&[]), 2, &["error[usage.credential_profile]", "p, q"]);
+    assert_exit(&send(&[]), 2, &["error[usage.credential_profile]", "p, q"]);
     home.oauth(&["--profile", "q", "credential", "git", "get"])
-        .stdin(&about(home.base()))
+        .stdin(&git_request(home.base()))
         .run()
         .ok();
     std::fs::write(&config, format!("default_profile = \"q\"\n{text}")).unwrap();
@@ -161,12 +175,12 @@ fn the_profile_is_selected_by_its_origins() {
     .unwrap();
     assert_eq!(answer_for(&send(&[]).ok(), "username"), Some("anna"));
     let output = home.oauth(&["credential", "git", "--username", "x-token-auth", "get"]);
-    let output = output.stdin(&about(home.base())).run().ok();
+    let output = output.stdin(&git_request(home.base())).run().ok();
     assert_eq!(answer_for(&output, "username"), Some("x-token-auth"));
-    says(&send(&["--profile", "x"]), 2, &["error[provider.unknown]"]);
+    assert_exit(&send(&["--profile", "x"]), 2, &["error[provider.unknown]"]);
     // Without profiles there are no credentials.
     let none = oauth(&["credential", "git", "get"])
-        .stdin(&about(home.base()))
+        .stdin(&git_request(home.base()))
         .run();
     assert_eq!(none.ok(), "");
 }
@@ -175,9 +189,9 @@ fn the_profile_is_selected_by_its_origins() {
 fn after_a_logout_git_and_docker_get_an_error_and_no_credential() {
     let home = Home::new("helper-out");
     home.log_in("p");
-    home.p(&["logout"]).ok();
-    let done = git(&home, "get", &about(home.base()));
-    says(
+    home.run_profile(&["logout"]).ok();
+    let done = git(&home, "get", &git_request(home.base()));
+    assert_exit(
         &done,
         2,
         &["error[usage.no_login]", "oauth login --profile p"],
@@ -195,7 +209,7 @@ fn after_a_logout_git_and_docker_get_an_error_and_no_credential() {
 #[test]
 fn docker_receives_json_and_is_referred_to_login_and_logout() {
     let home = Home::with("docker", "credential_username = \"oauth2accesstoken\"");
-    let token = home.p(&["token"]).ok();
+    let token = home.run_profile(&["token"]).ok();
     let host = home.base().strip_prefix("http://").unwrap().to_owned();
     for server in [home.base().to_owned(), format!("{}/v2/", home.base()), host] {
         let output = docker(&home, "get", &format!("{server}\n")).json();
@@ -219,7 +233,7 @@ fn docker_receives_json_and_is_referred_to_login_and_logout() {
             done.stdout
         );
     }
-    home.p(&["token"]).ok();
+    home.run_profile(&["token"]).ok();
 }
 
 /// The environment of a helper that git or docker starts.
@@ -266,20 +280,20 @@ fn git_gets_the_token_and_a_rejected_one_is_replaced() {
         std::io::Write::write_all(&mut child.stdin.take().unwrap(), request.as_bytes()).unwrap();
         child.wait_with_output().unwrap()
     };
-    let filled = run("fill", &about(home.base()));
+    let filled = run("fill", &git_request(home.base()));
     let filled = String::from_utf8(filled.stdout).unwrap();
     assert_eq!(answer_for(&filled, "username"), Some("oauth2"));
-    let token = home.p(&["token"]).ok();
+    let token = home.run_profile(&["token"]).ok();
     assert_eq!(answer_for(&filled, "password"), Some(token.trim()));
     assert!(run("approve", &filled).status.success());
     assert!(run("reject", &filled).status.success());
     assert_eq!(home.counts().0, 1);
-    let again = String::from_utf8(run("fill", &about(home.base())).stdout).unwrap();
+    let again = String::from_utf8(run("fill", &git_request(home.base())).stdout).unwrap();
     assert_ne!(
         answer_for(&again, "password"),
         answer_for(&filled, "password")
     );
-    let other = run("fill", &about("https://other.example"));
+    let other = run("fill", &git_request("https://other.example"));
     assert!(!other.status.success() && other.stdout.is_empty());
 }
 
@@ -303,6 +317,6 @@ fn a_symlink_named_docker_credential_oauth_speaks_the_docker_protocol() {
     let output: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
     assert_eq!(
         output["Secret"].as_str(),
-        Some(home.p(&["token"]).ok().trim())
+        Some(home.run_profile(&["token"]).ok().trim())
     );
 }

@@ -2,41 +2,47 @@
 
 use serde_json::Value;
 
-use crate::store::{Home, change, says};
+use crate::store::{Home, assert_exit, change};
 
 /// A home in which the client's own token is damaged.
 fn damaged(name: &str) -> Home {
     let home = Home::new(name);
-    home.p(&["token"]).ok();
+    home.run_profile(&["token"]).ok();
     std::fs::write(home.record(), "x").unwrap();
     let hints = [
         "[stored.malformed]",
         "oauth token --profile p --as client --renew",
         "oauth logout --profile p --client",
     ];
-    says(&home.p(&["token"]), 2, &hints);
+    assert_exit(&home.run_profile(&["token"]), 2, &hints);
     home
 }
 
 #[test]
 fn token_renew_replaces_a_damaged_token_of_the_client() {
     let home = damaged("damaged-renew");
-    let token = home.p(&["token", "--as", "client", "--renew"]).ok();
-    assert_eq!(home.p(&["token"]).ok(), token);
+    let token = home
+        .run_profile(&["token", "--as", "client", "--renew"])
+        .ok();
+    assert_eq!(home.run_profile(&["token"]).ok(), token);
 }
 
 #[test]
 fn token_renew_replaces_a_damaged_token_of_a_scope() {
     let home = Home::new("damaged-scope");
     let scoped = ["token", "--scope", "read"];
-    home.p(&scoped).ok();
+    home.run_profile(&scoped).ok();
     std::fs::write(home.record(), "x").unwrap();
     let hints = ["the same --scope", "only if its record names the client"];
-    says(&home.p(&scoped), 2, &hints);
+    assert_exit(&home.run_profile(&scoped), 2, &hints);
     // This one does not.
-    says(&home.p(&["logout", "--client"]), 2, &["usage.no_token"]);
-    home.p(&[&scoped[..], &["--renew"]].concat()).ok();
-    home.p(&scoped).ok();
+    assert_exit(
+        &home.run_profile(&["logout", "--client"]),
+        2,
+        &["usage.no_token"],
+    );
+    home.run_profile(&[&scoped[..], &["--renew"]].concat()).ok();
+    home.run_profile(&scoped).ok();
 }
 
 #[test]
@@ -46,10 +52,14 @@ fn logout_and_revoke_remove_a_damaged_token_of_the_client() {
         ("damaged-revoke", &["revoke", "--as", "client"]),
     ] {
         let home = damaged(name);
-        says(&home.p(command), 0, &["may still be valid"]);
-        home.p(&["token"]).ok();
+        assert_exit(&home.run_profile(command), 0, &["may still be valid"]);
+        home.run_profile(&["token"]).ok();
         // A client has no login to end: the hint names the option.
-        says(&home.p(&["logout"]), 2, &["oauth logout --client"]);
+        assert_exit(
+            &home.run_profile(&["logout"]),
+            2,
+            &["oauth logout --client"],
+        );
     }
 }
 
@@ -57,15 +67,19 @@ fn logout_and_revoke_remove_a_damaged_token_of_the_client() {
 #[test]
 fn logout_removes_an_unreadable_token_of_a_scope_that_names_the_client() {
     let home = Home::new("damaged-named");
-    home.p(&["token", "--scope", "read"]).ok();
+    home.run_profile(&["token", "--scope", "read"]).ok();
     change(&home.record(), |record| record["version"] = 2.into());
     let hint = "or remove it with oauth logout --profile p --client";
-    says(&home.p(&["token", "--scope", "read"]), 2, &[hint]);
-    let done = home.p(&["logout", "--client", "--json"]).json();
+    assert_exit(&home.run_profile(&["token", "--scope", "read"]), 2, &[hint]);
+    let done = home.run_profile(&["logout", "--client", "--json"]).json();
     assert_eq!(done["may_still_be_valid"], true, "{done}");
-    assert!(home.p(&["status"]).ok().contains("no tokens are stored"));
+    assert!(
+        home.run_profile(&["status"])
+            .ok()
+            .contains("no tokens are stored")
+    );
 
-    home.p(&["token", "--scope", "read"]).ok();
+    home.run_profile(&["token", "--scope", "read"]).ok();
     for damage in [
         |record: &mut Value| record["client_id"] = "another".into(),
         |record: &mut Value| record["subject"] = "p".into(),
@@ -74,8 +88,16 @@ fn logout_removes_an_unreadable_token_of_a_scope_that_names_the_client() {
             record["version"] = 2.into();
             damage(record);
         });
-        says(&home.p(&["logout", "--client"]), 2, &["usage.no_token"]);
-        assert!(home.p(&["status"]).ok().contains("cannot be read"));
+        assert_exit(
+            &home.run_profile(&["logout", "--client"]),
+            2,
+            &["usage.no_token"],
+        );
+        assert!(
+            home.run_profile(&["status"])
+                .ok()
+                .contains("cannot be read")
+        );
     }
 }
 
@@ -85,7 +107,7 @@ fn token_renew_leaves_a_damaged_login() {
     let home = Home::new("damaged-login");
     home.log_in("p");
     std::fs::write(home.record(), "x").unwrap();
-    let done = home.p(&["token", "--renew"]);
-    says(&done, 2, &["[stored.malformed]", "oauth login --profile p"]);
+    let done = home.run_profile(&["token", "--renew"]);
+    assert_exit(&done, 2, &["[stored.malformed]", "oauth login --profile p"]);
     assert_eq!(std::fs::read_to_string(home.record()).unwrap(), "x");
 }

@@ -4,7 +4,7 @@ use oauth_testkit::twin::DpopNonces;
 use oauth_testkit::{Served, Twin};
 
 use crate::common::{folder, oauth, visit};
-use crate::store::says;
+use crate::store::assert_exit;
 
 /// A bank, and a folder with the keys of its client and a profile that names them.
 struct Bank {
@@ -84,7 +84,7 @@ fn a_login_is_bound_to_the_dpop_key_of_the_profile() {
         bank.write("other.pem", rules);
         let done = bank.run(&["status"]).run();
         assert!(!done.ok().contains("user-248289761001"));
-        says(&bank.run(&["userinfo"]).run(), 2, &[]);
+        assert_exit(&bank.run(&["userinfo"]).run(), 2, &[]);
     }
 }
 
@@ -96,14 +96,14 @@ fn an_invalid_or_missing_dpop_key_is_reported() {
         "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
     ] {
         std::fs::write(bank.folder.join("dpop.pem"), text).unwrap();
-        says(
+        assert_exit(
             &bank.run(&["token", "--grant", "client_credentials"]).run(),
             2,
             &["usage.key", "dpop.pem"],
         );
     }
     std::fs::remove_file(bank.folder.join("dpop.pem")).unwrap();
-    says(&bank.run(&["token"]).run(), 2, &["dpop.pem"]);
+    assert_exit(&bank.run(&["token"]).run(), 2, &["dpop.pem"]);
     assert!(bank.served.with(|twin| twin.counters().token_requests == 0));
 }
 
@@ -114,11 +114,11 @@ fn a_dpop_bound_token_is_not_given_out_as_a_password() {
     let (protocol, host) = bank.served.base().split_once("://").unwrap();
     let query = format!("protocol={protocol}\nhost={host}\n");
     let done = bank.run(&["credential", "git", "get"]).stdin(&query).run();
-    says(&done, 1, &["error[credential.bound_token]"]);
+    assert_exit(&done, 1, &["error[credential.bound_token]"]);
     assert_eq!(done.stdout, "");
     // kubectl would send it as a bearer token, which it is not.
     let done = bank.run(&["token", "--format", "exec-credential"]).run();
-    says(&done, 1, &["error[credential.bound_token]"]);
+    assert_exit(&done, 1, &["error[credential.bound_token]"]);
     assert_eq!(done.stdout, "");
     let done = bank.run(&["token", "--format", "header"]).run();
     assert!(done.stdout.starts_with("Authorization: DPoP "));

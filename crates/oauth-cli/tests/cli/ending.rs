@@ -3,7 +3,7 @@
 use oauth_testkit::Fault;
 
 use crate::common::KILLED;
-use crate::store::{Home, LOG_IN, says};
+use crate::store::{Home, LOG_IN, assert_exit};
 
 /// Each point at which a shell may be killed, and whether the refresh token is lost there.
 #[test]
@@ -23,15 +23,21 @@ fn a_killed_shell_leaves_a_usable_store() {
     home.log_in("p");
     for (point, is_lost) in points {
         home.age();
-        let killed = home.run_p(&["token"]).env("OAUTH_SESSION_FAULT", point);
+        let killed = home
+            .command_with_profile(&["token"])
+            .env("OAUTH_SESSION_FAULT", point);
         assert_eq!(killed.run().code, KILLED, "{point}");
         // The lease of the dead worker has expired, and so has the time to wait for its answer.
         home.age();
         let (_, reuses, _) = home.counts();
-        let done = home.p(&["token"]);
+        let done = home.run_profile(&["token"]);
         if is_lost {
-            says(&done, 1, &["denied.invalid_grant", LOG_IN]);
-            says(&home.p(&["token"]), 1, &["denied.invalid_grant", LOG_IN]);
+            assert_exit(&done, 1, &["denied.invalid_grant", LOG_IN]);
+            assert_exit(
+                &home.run_profile(&["token"]),
+                1,
+                &["denied.invalid_grant", LOG_IN],
+            );
             // The twin revokes a grant on reuse of its refresh token; there was no third use.
             assert_eq!(home.counts().1, reuses + 1);
             home.log_in("p");
@@ -39,7 +45,7 @@ fn a_killed_shell_leaves_a_usable_store() {
             assert_eq!(done.code, 0, "{point}: {}", done.stderr);
             assert_eq!(home.counts().1, reuses, "{point}");
         }
-        assert_eq!(home.p(&["token"]).ok().trim_end().len(), 43);
+        assert_eq!(home.run_profile(&["token"]).ok().trim_end().len(), 43);
     }
 }
 
@@ -58,7 +64,7 @@ fn a_terminated_shell_command_finishes_its_renewal() {
             let slow = Fault::SlowBody { millis_per_byte };
             home.served.with(|twin| twin.inject(slow));
         }
-        let shell = home.run_p(&["token"]).start();
+        let shell = home.command_with_profile(&["token"]).start();
         while home.counts().2 == before {
             std::thread::yield_now();
         }
@@ -66,16 +72,16 @@ fn a_terminated_shell_command_finishes_its_renewal() {
             .args(["-s", signal, &shell.id().to_string()])
             .status();
         assert!(stopped.unwrap().success());
-        let done = shell.end();
+        let done = shell.wait();
         assert!(
             done.stderr.contains("for a token refresh to finish"),
             "{} {}",
             done.code,
             done.stderr
         );
-        assert_eq!(home.p(&["token"]).ok().trim_end().len(), 43);
+        assert_eq!(home.run_profile(&["token"]).ok().trim_end().len(), 43);
         home.age();
-        assert_eq!(home.p(&["token"]).ok().trim_end().len(), 43);
+        assert_eq!(home.run_profile(&["token"]).ok().trim_end().len(), 43);
         assert_eq!(home.counts().1, reuses, "{signal}");
     }
 }

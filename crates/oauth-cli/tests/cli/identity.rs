@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::common::{Run, RunResult, folder, oauth, visit};
-use crate::store::{Home, says};
+use crate::store::{Home, assert_exit};
 use crate::tiny::TinyServer;
 
 #[test]
@@ -11,11 +11,11 @@ fn after_a_logout_the_client_token_is_not_used_instead_of_the_login() {
     let home = Home::new("lost-login");
     let url = format!("{}/api/echo", home.base());
     // Without any login so far, the token is the client's.
-    let client_token = home.p(&["token"]).ok();
+    let client_token = home.run_profile(&["token"]).ok();
     home.log_in("p");
-    let login = home.p(&["token"]).ok();
+    let login = home.run_profile(&["token"]).ok();
     assert_ne!(login, client_token);
-    home.p(&["logout"]).ok();
+    home.run_profile(&["logout"]).ok();
     let requests = home.counts().2;
     for command in [
         &["token"][..],
@@ -24,18 +24,22 @@ fn after_a_logout_the_client_token_is_not_used_instead_of_the_login() {
         &["refresh"],
         &["introspect"],
     ] {
-        let done = home.p(command);
-        says(&done, 2, &["usage.no_login", "oauth login --profile p"]);
+        let done = home.run_profile(command);
+        assert_exit(&done, 2, &["usage.no_login", "oauth login --profile p"]);
         assert_eq!(done.stdout, "");
     }
     assert_eq!(home.counts().2, requests, "the server was not asked");
     // Only `--as client` acts for the client.
-    assert_eq!(home.p(&["token", "--as", "client"]).ok(), client_token);
     assert_eq!(
-        home.p(&["token", "--grant", "client_credentials"]).ok(),
+        home.run_profile(&["token", "--as", "client"]).ok(),
         client_token
     );
-    home.p(&["call", &url, "--as", "client"]).ok();
+    assert_eq!(
+        home.run_profile(&["token", "--grant", "client_credentials"])
+            .ok(),
+        client_token
+    );
+    home.run_profile(&["call", &url, "--as", "client"]).ok();
     // A different profile has its own tokens.
     let of_q = ["token", "--profile", "q"];
     assert_eq!(
@@ -44,22 +48,25 @@ fn after_a_logout_the_client_token_is_not_used_instead_of_the_login() {
         "of the same client"
     );
     home.log_in("p");
-    assert_ne!(home.p(&["token"]).ok(), client_token);
+    assert_ne!(home.run_profile(&["token"]).ok(), client_token);
 }
 
 #[test]
 fn a_profile_may_select_the_user_or_the_client() {
     let home = Home::with("as-person", "as = \"person\"");
-    says(&home.p(&["token"]), 2, &["usage.no_login"]);
-    home.p(&["token", "--as", "client"]).ok();
+    assert_exit(&home.run_profile(&["token"]), 2, &["usage.no_login"]);
+    home.run_profile(&["token", "--as", "client"]).ok();
     home.log_in("p");
-    let login = home.p(&["token"]).ok();
+    let login = home.run_profile(&["token"]).ok();
 
     let home = Home::with("as-client", "as = \"client\"");
-    let client_token = home.p(&["token"]).ok();
+    let client_token = home.run_profile(&["token"]).ok();
     home.log_in("p");
-    assert_eq!(home.p(&["token"]).ok(), client_token);
-    assert_ne!(home.p(&["token", "--as", "person"]).ok(), client_token);
+    assert_eq!(home.run_profile(&["token"]).ok(), client_token);
+    assert_ne!(
+        home.run_profile(&["token", "--as", "person"]).ok(),
+        client_token
+    );
     assert_ne!(login, client_token);
 }
 
@@ -69,7 +76,7 @@ fn acting_as_a_user_without_a_store_is_refused() {
     let url = format!("{}/api/echo", home.base());
     for command in [&["token"][..], &["call", &url]] {
         let arguments = [command, &["--as", "user", "--no-store"]].concat();
-        says(&home.p(&arguments), 2, &["usage.no_login"]);
+        assert_exit(&home.run_profile(&arguments), 2, &["usage.no_login"]);
     }
     assert_eq!(home.counts().2, 0);
 }
@@ -89,8 +96,8 @@ fn the_providers_login_is_stored_separately_from_the_clients_own_tokens() {
     assert_eq!(token().ok(), renewed);
     let (refreshes, reuses, _) = home.counts();
     assert_eq!((refreshes, reuses), (1, 0));
-    home.p(&["revoke"]).ok();
-    says(&token(), 2, &["usage.no_login"]);
+    home.run_profile(&["revoke"]).ok();
+    assert_exit(&token(), 2, &["usage.no_login"]);
     let as_client = home.oauth(&["token", "--as", "client"]).run();
     assert_eq!(as_client.ok(), client_token);
 }
@@ -105,13 +112,13 @@ fn revoke_and_logout_remove_only_the_login_of_their_profile() {
         let is_other = |path: &PathBuf| *path != mine;
         let other = home.files("json").into_iter().find(is_other).unwrap();
         let before = std::fs::read(&other).unwrap();
-        let done = home.p(&[command]);
+        let done = home.run_profile(&[command]);
         assert_eq!(done.stdout, "revoked: refresh_token, access_token\n");
-        says(&done, 0, &["removed the login of profile `p`"]);
+        assert_exit(&done, 0, &["removed the login of profile `p`"]);
         assert_eq!(home.files("json"), std::slice::from_ref(&other));
         assert_eq!(std::fs::read(&other).unwrap(), before);
         assert_eq!(home.revocations(), 2);
-        says(&home.p(&[command]), 2, &["usage.no_login"]);
+        assert_exit(&home.run_profile(&[command]), 2, &["usage.no_login"]);
     }
 }
 
@@ -119,19 +126,24 @@ fn revoke_and_logout_remove_only_the_login_of_their_profile() {
 fn client_tokens_can_be_revoked_and_removed() {
     for command in [&["logout", "--client"][..], &["revoke", "--as", "client"]] {
         let home = Home::new(&format!("own-{}", command[0]));
-        says(&home.p(command), 2, &["usage.no_token"]);
+        assert_exit(&home.run_profile(command), 2, &["usage.no_token"]);
         home.log_in("p");
-        let login = home.p(&["token"]).ok();
+        let login = home.run_profile(&["token"]).ok();
         for scope in ["read", "write"] {
-            home.p(&["token", "--as", "client", "--scope", scope]).ok();
+            home.run_profile(&["token", "--as", "client", "--scope", scope])
+                .ok();
         }
         assert_eq!(home.files("json").len(), 3);
-        let done = home.p(command);
+        let done = home.run_profile(command);
         assert_eq!(done.stdout, "revoked: access_token, access_token\n");
-        says(&done, 0, &["removed the tokens of client `twin-client`"]);
+        assert_exit(&done, 0, &["removed the tokens of client `twin-client`"]);
         assert_eq!(home.files("json").len(), 1);
         assert_eq!(home.revocations(), 2);
-        assert_eq!(home.p(&["token"]).ok(), login, "the login goes on");
+        assert_eq!(
+            home.run_profile(&["token"]).ok(),
+            login,
+            "the login goes on"
+        );
         let status = home.oauth(&["status"]).run().ok();
         assert!(!status.contains("client token"), "{status}");
     }
@@ -141,22 +153,23 @@ fn client_tokens_can_be_revoked_and_removed() {
 fn a_stored_login_is_not_used_for_another_scope() {
     let home = Home::new("scope");
     home.log_in("p");
-    home.p(&["token", "--scope", "read"]).ok();
+    home.run_profile(&["token", "--scope", "read"]).ok();
     // The scope of the login, including one that servers do not list as granted.
-    home.p(&["token", "--scope", "read offline_access"]).ok();
-    let done = home.p(&["token", "--scope", "write"]);
-    says(&done, 2, &["usage.scope", "--grant client_credentials"]);
+    home.run_profile(&["token", "--scope", "read offline_access"])
+        .ok();
+    let done = home.run_profile(&["token", "--scope", "write"]);
+    assert_exit(&done, 2, &["usage.scope", "--grant client_credentials"]);
     let copy = home.folder.join("copy.json");
-    let done = home.p(&["token", "--save", copy.to_str().unwrap()]);
-    says(&done, 2, &["usage.save"]);
+    let done = home.run_profile(&["token", "--save", copy.to_str().unwrap()]);
+    assert_exit(&done, 2, &["usage.save"]);
     assert!(!copy.exists());
 }
 
 #[test]
 fn without_a_store_nothing_is_saved() {
     let home = Home::with("none", "store = \"none\"");
-    let first = home.p(&["token"]).ok();
-    assert_ne!(home.p(&["token"]).ok(), first);
+    let first = home.run_profile(&["token"]).ok();
+    assert_ne!(home.run_profile(&["token"]).ok(), first);
     let keeps_not = |arguments: &[&str]| {
         let arguments = [arguments, &["--profile", "q", "--no-store"]].concat();
         home.oauth(&arguments)
@@ -165,7 +178,7 @@ fn without_a_store_nothing_is_saved() {
     let login = visit(keeps_not(&["login", "--no-browser"]), 1);
     assert_eq!(login.stdout.trim_end().len(), 43, "{}", login.stderr);
     assert_eq!(home.counts().2, 4);
-    says(&home.p(&["refresh"]), 2, &["usage.token"]);
+    assert_exit(&home.run_profile(&["refresh"]), 2, &["usage.token"]);
     assert!(!home.folder.join("state").exists());
 }
 
@@ -206,39 +219,39 @@ impl TinyProfile {
 fn a_login_as_another_user_requires_the_replace_option() {
     let profile = TinyProfile::new("other");
     let token = || profile.run(&["token"]).run().ok();
-    says(&profile.log_in("alice", &[]), 0, &["saved the login"]);
-    says(&profile.log_in("alice", &[]), 0, &["saved the login"]);
-    let alices = token();
+    assert_exit(&profile.log_in("alice", &[]), 0, &["saved the login"]);
+    assert_exit(&profile.log_in("alice", &[]), 0, &["saved the login"]);
+    let token_of_alice = token();
     let refused = profile.log_in("bob", &[]);
-    says(
+    assert_exit(
         &refused,
         2,
         &["usage.other_person", "`alice`", "`bob`", "--replace"],
     );
-    assert_eq!(token(), alices, "the old login is kept");
+    assert_eq!(token(), token_of_alice, "the old login is kept");
     assert_eq!(
         profile.tiny.request_count("/revoke"),
         2,
         "and the new one is none"
     );
-    says(
+    assert_exit(
         &profile.log_in("bob", &["--replace"]),
         0,
         &["saved the login"],
     );
-    assert_ne!(token(), alices);
+    assert_ne!(token(), token_of_alice);
     // After a logout, a login does not replace anyone.
     profile.run(&["logout"]).run().ok();
-    says(&profile.log_in("alice", &[]), 0, &["saved the login"]);
+    assert_exit(&profile.log_in("alice", &[]), 0, &["saved the login"]);
 }
 
 /// The server sent an ID token that was not requested, and so not verified.
 #[test]
 fn an_unverified_id_token_is_not_used_for_userinfo() {
     let profile = TinyProfile::new("unverified");
-    says(&profile.log_in("alice", &[]), 0, &["saved the login"]);
+    assert_exit(&profile.log_in("alice", &[]), 0, &["saved the login"]);
     let done = profile.run(&["userinfo"]).run();
-    says(&done, 2, &["usage.subject", "--subject"]);
+    assert_exit(&done, 2, &["usage.subject", "--subject"]);
 }
 
 #[cfg(unix)]
@@ -254,6 +267,6 @@ fn on_a_terminal_the_user_confirms_the_replacement_of_a_login() {
         session.type_line(&callback);
         session.read_until("`? [y/N]");
         session.type_line(answer);
-        assert_eq!(session.end().code, code);
+        assert_eq!(session.wait().code, code);
     }
 }

@@ -19,7 +19,7 @@ impl Session {
             home: Home::with(name, "store = \"keyring\""),
         };
         for _ in 0..MAX_KEYRING_TRIES {
-            let token = session.p(&["token", "--grant", "client_credentials"]);
+            let token = session.command_with_profile(&["token", "--grant", "client_credentials"]);
             if token.run().code == 0 {
                 return session;
             }
@@ -28,13 +28,12 @@ impl Session {
         panic!("the keyring does not answer");
     }
 
-    fn p(&self, arguments: &[&str]) -> Run {
+    fn command_with_profile(&self, arguments: &[&str]) -> Run {
         let environment = self.bus.environment();
-        environment
-            .iter()
-            .fold(self.home.run_p(arguments), |run, (name, value)| {
-                run.env(name, value.to_str().unwrap())
-            })
+        environment.iter().fold(
+            self.home.command_with_profile(arguments),
+            |run, (name, value)| run.env(name, value.to_str().unwrap()),
+        )
     }
 
     /// The contents of all files.
@@ -50,30 +49,33 @@ impl Session {
 #[test]
 fn a_login_in_the_keyring_is_encrypted_and_shared() {
     let session = Session::new("keyring");
-    let login = visit(session.p(&["login", "--no-browser"]), 1);
+    let login = visit(session.command_with_profile(&["login", "--no-browser"]), 1);
     assert_eq!(login.code, 0, "{}", login.stderr);
     let before = session.home.counts();
-    let token = session.p(&["token"]).run().ok();
-    assert_eq!(session.p(&["token"]).run().ok(), token);
+    let token = session.command_with_profile(&["token"]).run().ok();
+    assert_eq!(session.command_with_profile(&["token"]).run().ok(), token);
     assert_eq!(session.home.counts(), before, "nobody was asked");
     assert!(!session.files().contains(token.trim()));
-    let renewed = session.p(&["token", "--renew"]).run().ok();
+    let renewed = session
+        .command_with_profile(&["token", "--renew"])
+        .run()
+        .ok();
     assert_ne!(renewed, token);
-    assert_eq!(session.p(&["token"]).run().ok(), renewed);
-    let status = session.p(&["status"]).run().ok();
+    assert_eq!(session.command_with_profile(&["token"]).run().ok(), renewed);
+    let status = session.command_with_profile(&["status"]).run().ok();
     assert!(status.contains("can be refreshed"), "{status}");
-    session.p(&["revoke"]).run().ok();
-    let status = session.p(&["status"]).run().ok();
+    session.command_with_profile(&["revoke"]).run().ok();
+    let status = session.command_with_profile(&["status"]).run().ok();
     assert!(!status.contains("can be refreshed"), "{status}");
 }
 
 #[test]
 fn without_the_keyring_nothing_is_read_or_stored_elsewhere() {
     let session = Session::new("keyring-gone");
-    visit(session.p(&["login", "--no-browser"]), 1);
+    visit(session.command_with_profile(&["login", "--no-browser"]), 1);
     let nobody = session
         .home
-        .run_p(&["token"])
+        .command_with_profile(&["token"])
         .env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nowhere")
         .run();
     assert_ne!(nobody.code, 0);
@@ -84,7 +86,7 @@ fn without_the_keyring_nothing_is_read_or_stored_elsewhere() {
 #[test]
 fn a_missing_keyring_is_reported_before_the_user_is_asked_to_consent() {
     let home = Home::with("keyring-none", "store = \"keyring\"");
-    let login = home.run_p(&["login", "--no-browser"]);
+    let login = home.command_with_profile(&["login", "--no-browser"]);
     let done = login
         .env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nowhere")
         .run();

@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::process::Stdio;
 
 use crate::common::{log_in, oauth, start_twin, try_log_in, visit};
-use crate::store::says;
+use crate::store::assert_exit;
 use crate::tiny::TinyServer;
 use oauth_testkit::Fault;
 use serde_json::{Value, json};
@@ -125,7 +125,7 @@ fn granted_and_missing_permissions_are_reported() {
         "--param",
         "authorization_details=x",
     ];
-    says(
+    assert_exit(
         &tiny.run(&broken).run(),
         2,
         &["authorization_details.malformed"],
@@ -199,13 +199,13 @@ fn an_authorization_request_is_pushed_with_the_push_option() {
     // A server without support for it.
     tiny.state().metadata = json!({});
     let done = tiny.run(&["login", "--no-browser", "--push"]).run();
-    says(&done, 2, &["endpoint.missing", "pushed_authorization"]);
+    assert_exit(&done, 2, &["endpoint.missing", "pushed_authorization"]);
 }
 
 #[test]
 fn json_output_of_a_stored_login_is_the_url_and_then_the_result_without_tokens() {
     let home = crate::store::Home::with("login-json", "scope = \"openid read\"");
-    let run = home.run_p(&["login", "--no-browser", "--json"]);
+    let run = home.command_with_profile(&["login", "--no-browser", "--json"]);
     let stdout = visit(run, 1).ok();
     let lines = stdout.lines().map(serde_json::from_str);
     let [prompt, result]: [Value; 2] = lines
@@ -220,6 +220,6 @@ fn json_output_of_a_stored_login_is_the_url_and_then_the_result_without_tokens()
     assert!(result["subject"].is_string(), "{result}");
     assert!(result["expires_at"].is_string(), "{result}");
     assert_eq!(result.get("access_token"), None);
-    let token = home.p(&["token"]).ok();
+    let token = home.run_profile(&["token"]).ok();
     assert!(!stdout.contains(token.trim()), "{stdout}");
 }

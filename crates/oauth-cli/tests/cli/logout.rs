@@ -9,7 +9,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 
 use crate::common::{Run, RunResult, folder, get, oauth, visit};
-use crate::store::says;
+use crate::store::assert_exit;
 use crate::tiny::TinyServer;
 
 const SIGN_OUT: [&str; 3] = ["logout", "--sign-out", "--no-browser"];
@@ -33,7 +33,7 @@ impl Person {
         tiny.state().subject = "alice".to_owned();
         let person = Self { tiny, folder };
         let login = visit(person.run(&["login", "--no-browser"]), 1);
-        says(&login, 0, &["saved the login"]);
+        assert_exit(&login, 0, &["saved the login"]);
         person
     }
 
@@ -87,7 +87,7 @@ fn sign_out_opens_the_end_session_endpoint() {
     let person = Person::new("browser");
     let mut url = String::new();
     let done = person.sign_out(&[], |opened| url = opened.to_owned());
-    says(&done, 0, &["removed the login of profile `p`"]);
+    assert_exit(&done, 0, &["removed the login of profile `p`"]);
     assert_eq!(
         done.stdout,
         "revoked: refresh_token, access_token\ncomplete the sign-out on the server's page\n"
@@ -120,7 +120,7 @@ fn sign_out_waits_for_the_return_with_its_own_state() {
         let answer = get(location.unwrap());
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     });
-    says(&done, 0, &["does not belong to this logout"]);
+    assert_exit(&done, 0, &["does not belong to this logout"]);
     assert!(
         done.stdout.ends_with("signed out at the server\n"),
         "{}",
@@ -149,7 +149,7 @@ fn json_output_says_whether_tokens_may_still_be_valid() {
         ("unsupported", None, true, true),
     ] {
         let person = Person::new(name);
-        person.tiny.state().unrevoked = unrevoked;
+        person.tiny.state().refuses_revocations = unrevoked;
         if let Some(endpoint) = endpoint {
             person.tiny.state().metadata = json!({ "revocation_endpoint": endpoint });
         }
@@ -179,10 +179,10 @@ fn an_invalid_logout_command_removes_no_tokens() {
     for uri in ["https://app.example/out", "http://app.example/out", "no"] {
         let more = ["--post-logout-redirect-uri", uri];
         let done = person.run(&[&SIGN_OUT[..], &more].concat()).run();
-        says(&done, 2, &["post_logout_redirect_uris"]);
+        assert_exit(&done, 2, &["post_logout_redirect_uris"]);
     }
     let done = person.run(&["logout", "--no-browser"]).run();
-    says(&done, 2, &["--sign-out"]);
+    assert_exit(&done, 2, &["--sign-out"]);
     assert!(person.is_logged_in());
     assert_eq!(person.tiny.request_count("/revoke"), 0);
 }
@@ -200,7 +200,7 @@ fn a_failing_server_does_not_prevent_the_logout() {
     });
     // The browser was sent there anyway.
     assert_eq!(person.tiny.request_count("/logout"), 1);
-    says(
+    assert_exit(
         &done,
         1,
         &[
@@ -213,7 +213,7 @@ fn a_failing_server_does_not_prevent_the_logout() {
     let person = Person::new("all-fails");
     person.tiny.state().broken = Some("/.well-known/oauth-authorization-server");
     let done = person.run(&SIGN_OUT).run();
-    says(
+    assert_exit(
         &done,
         1,
         &[
@@ -230,7 +230,7 @@ fn a_server_without_a_logout_endpoint_is_reported() {
     let person = Person::new("no-endpoint");
     person.tiny.state().metadata = json!({});
     let done = person.run(&SIGN_OUT).run();
-    says(
+    assert_exit(
         &done,
         2,
         &[

@@ -9,7 +9,7 @@ use crate::common::{RunResult, SECRET, folder, oauth, start_twin, visit};
 use crate::store::Home;
 use crate::tiny::TinyServer;
 
-fn says(done: &RunResult, words: &[&str]) {
+fn assert_stderr_contains(done: &RunResult, words: &[&str]) {
     for word in words {
         assert!(done.stderr.contains(word), "{word}: {}", done.stderr);
     }
@@ -28,8 +28,8 @@ fn a_body_and_an_error_in_the_same_file_are_on_separate_lines() {
     let start = "not for you\nerror[call.status]: the API returned 403";
     assert!(all.starts_with(start), "{all}");
     // Only the body is on stdout.
-    let apart = tiny.run(&["call", &url, "--origin", &tiny.base]).run();
-    assert_eq!(apart.stdout, "not for you");
+    let separate_streams = tiny.run(&["call", &url, "--origin", &tiny.base]).run();
+    assert_eq!(separate_streams.stdout, "not for you");
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn a_server_without_tls_is_not_reported_as_retryable() {
     let url = served.base().replace("http:", "https:");
     let done = oauth(&["discover", &url]).run();
     assert_eq!(done.code, 1);
-    says(
+    assert_stderr_contains(
         &done,
         &["does not speak TLS", "--on-loopback", "--loopback-http"],
     );
@@ -53,7 +53,7 @@ fn loopback_http_with_a_provider_is_refused() {
     let arguments = [&["token"][..], &server, &variables, &client].concat();
     let done = oauth(&arguments).env("S", "s").run();
     assert_eq!(done.code, 2);
-    says(&done, &["[usage.loopback_http]", "--on-loopback BASE"]);
+    assert_stderr_contains(&done, &["[usage.loopback_http]", "--on-loopback BASE"]);
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn a_client_credentials_failure_does_not_advise_a_login() {
     for command in [&["token"][..], &call] {
         let done = tiny.run(command).run();
         assert_eq!(done.code, 1);
-        says(
+        assert_stderr_contains(
             &done,
             &["[denied.invalid_grant]", "this is not about a login"],
         );
@@ -79,7 +79,7 @@ fn unauthorized_client_hints_at_the_client_secret() {
     tiny.state().error = Some("unauthorized_client");
     let done = tiny.run(&["token"]).run();
     assert_eq!(done.code, 1);
-    says(
+    assert_stderr_contains(
         &done,
         &["[denied.unauthorized_client]", "check client id and secret"],
     );
@@ -89,7 +89,7 @@ fn unauthorized_client_hints_at_the_client_secret() {
 fn a_refresh_token_that_is_not_stored_is_reported() {
     let tiny = TinyServer::start();
     let login = |more: &[&str]| visit(tiny.run(&[&["login", "--no-browser"], more].concat()), 1);
-    says(
+    assert_stderr_contains(
         &login(&[]),
         &["the refresh token is not stored", "--save FILE"],
     );
@@ -103,7 +103,7 @@ fn additional_scopes_are_reported_without_a_warning() {
     let tiny = TinyServer::start();
     let done = tiny.run(&["token", "--scope", "openid"]).run();
     assert!(!done.stderr.contains("warning"), "{}", done.stderr);
-    says(&done, &["the server granted the scope:", "email"]);
+    assert_stderr_contains(&done, &["the server granted the scope:", "email"]);
     done.ok();
 }
 
@@ -124,7 +124,7 @@ fn an_endpoint_missing_from_discovery_can_be_configured() {
         let command = [&["introspect", "--token-env", "T"], more].concat();
         tiny.run(&command).env("T", "token").run()
     };
-    says(&send(&[]), &["[endpoint.missing]"]);
+    assert_stderr_contains(&send(&[]), &["[endpoint.missing]"]);
     let endpoint = format!("introspection={}/introspect", tiny.base);
     assert!(send(&["--endpoint", &endpoint]).ok().contains("active"));
     let config = folder("endpoints").join("config.toml");
@@ -134,7 +134,7 @@ fn an_endpoint_missing_from_discovery_can_be_configured() {
     send(&profile).ok();
     let unknown = send(&["--endpoint", "introspect=http://127.0.0.1/"]);
     assert_eq!(unknown.code, 2);
-    says(&unknown, &["[usage.endpoint]", "introspection"]);
+    assert_stderr_contains(&unknown, &["[usage.endpoint]", "introspection"]);
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn json_output_lists_the_missing_and_the_conflicting_arguments() {
 fn the_url_of_a_metadata_document_as_issuer_hints_at_the_issuer() {
     let url = "https://as.example/.well-known/openid-configuration";
     let done = oauth(&["discover", "--issuer", url]).run();
-    says(&done, &["[issuer.metadata_url]", "pass the issuer itself"]);
+    assert_stderr_contains(&done, &["[issuer.metadata_url]", "pass the issuer itself"]);
     assert!(!done.stderr.contains("trying again"), "{}", done.stderr);
 }
 
@@ -224,11 +224,11 @@ fn the_url_of_a_metadata_document_as_issuer_hints_at_the_issuer() {
 fn introspection_without_a_login_says_how_to_pass_the_token_of_the_client() {
     let introspect = |name: &str, more: &str| {
         let home = Home::with(name, more);
-        let done = home.p(&["introspect"]);
-        says(&done, &["[usage.no_login]"]);
+        let done = home.run_profile(&["introspect"]);
+        assert_stderr_contains(&done, &["[usage.no_login]"]);
         let pipe =
             "oauth token --profile p --as client | oauth introspect --profile p --token-file -";
-        says(&done, &[pipe]);
+        assert_stderr_contains(&done, &[pipe]);
         done.stderr
     };
     assert!(introspect("introspect-either", "").contains("oauth login"));
@@ -239,9 +239,9 @@ fn introspection_without_a_login_says_how_to_pass_the_token_of_the_client() {
 #[test]
 fn tokens_that_the_user_replaces_too_often_are_not_called_refused() {
     let home = Home::new("too-often");
-    let mut runs = (0..6).map(|_| home.p(&["token", "--renew"]));
+    let mut runs = (0..6).map(|_| home.run_profile(&["token", "--renew"]));
     let stopped = runs.find(|done| done.code != 0).unwrap();
-    says(
+    assert_stderr_contains(
         &stopped,
         &["tokens are replaced too often", "try again in "],
     );
@@ -259,7 +259,7 @@ fn the_help_of_serve_says_what_excludes_mutual_tls() {
 fn logout_is_not_mistaken_for_login() {
     let done = oauth(&["logout"]).run();
     assert!(!done.stderr.contains("login'"), "{}", done.stderr);
-    says(&done, &["[usage.server]"]);
+    assert_stderr_contains(&done, &["[usage.server]"]);
 }
 
 #[cfg(unix)]

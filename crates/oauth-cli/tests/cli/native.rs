@@ -67,7 +67,7 @@ impl Session {
         writeln!(self.terminal, "{text}").unwrap();
     }
 
-    pub(crate) fn end(mut self) -> RunResult {
+    pub(crate) fn wait(mut self) -> RunResult {
         self.stderr.read_to_string(&mut self.seen).unwrap();
         let mut stdout = String::new();
         let out = self.child.stdout.as_mut().unwrap();
@@ -204,7 +204,7 @@ fn a_callback_of_another_login_is_reported_while_the_login_still_waits() {
     session.read_until("warning: received a callback that does not belong to this login");
     tiny.state().callback = None;
     assert!(callback(&url).starts_with("HTTP/1.1 200"));
-    assert_eq!(session.end().code, 0);
+    assert_eq!(session.wait().code, 0);
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn the_final_url_of_the_browser_can_be_pasted() {
     session.type_line("http://127.0.0.1/callback?code=a&state=b");
     session.read_until("the pasted address does not belong to this login");
     session.type_line(&callback);
-    let done = session.end();
+    let done = session.wait();
     assert_eq!(done.code, 0, "{}", done.stderr);
     assert_eq!(done.stdout, "access1\n");
 }

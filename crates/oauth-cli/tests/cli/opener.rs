@@ -25,18 +25,24 @@ fn the_url_is_printed_and_the_login_continues_whatever_the_opener_does() {
     let here = folder.display();
     // Openers that do nothing, fail, print output, or keep running until the login has ended: the messages are the
     // same.
-    let stays = format!("mkfifo {here}/stays; read -r _ < {here}/stays; touch {here}/gone");
-    for script in ["exit 0", "exit 3", "echo N0ISE; echo N0ISE >&2", &stays] {
+    let blocking_script =
+        format!("mkfifo {here}/stays; read -r _ < {here}/stays; touch {here}/gone");
+    for script in [
+        "exit 0",
+        "exit 3",
+        "echo N0ISE; echo N0ISE >&2",
+        &blocking_script,
+    ] {
         let mut session = Session::start(login(&tiny, &folder, script));
         session.read_until("if it does not show the login, open this URL");
         let callback = session.callback();
         assert!(crate::common::get(&callback).starts_with("HTTP/1.1 200"));
-        let done = session.end();
+        let done = session.wait();
         assert_eq!(done.code, 0, "{script}: {}", done.stderr);
         assert!(!done.stderr.contains("N0ISE"), "{}", done.stderr);
         assert!(done.stdout.starts_with("access") && !done.stdout.contains("N0ISE"));
     }
-    // The opener was still running, and is left alone.
+    // The opener was still running, and is not ended.
     assert!(!folder.join("gone").exists());
     std::fs::write(folder.join("stays"), "\n").unwrap();
 }
@@ -52,7 +58,7 @@ fn over_ssh_no_browser_is_opened_and_port_forwarding_is_explained() {
     let mut session = Session::start(run);
     session.read_until("open this URL:");
     crate::common::get(&session.callback());
-    let done = session.end();
+    let done = session.wait();
     assert_eq!(done.code, 0, "{}", done.stderr);
     let command = done.stderr.lines().find(|line| line.starts_with("ssh "));
     let command = command.unwrap();
@@ -69,7 +75,7 @@ fn over_ssh_no_browser_is_opened_and_port_forwarding_is_explained() {
     let mut session = Session::start(run);
     session.read_until("if it does not show the login, open this URL");
     crate::common::get(&session.callback());
-    assert!(!session.end().stderr.contains("ssh -N"));
+    assert!(!session.wait().stderr.contains("ssh -N"));
     // The login does not wait for the opener: on a busy machine it can end before the opener starts.
     for _ in 0..1000 {
         if opened.exists() {
@@ -89,7 +95,7 @@ fn without_an_opener_the_url_is_printed() {
     session.read_until("open this URL:");
     let callback = session.callback();
     crate::common::get(&callback);
-    assert_eq!(session.end().code, 0);
+    assert_eq!(session.wait().code, 0);
 }
 
 #[test]
@@ -111,7 +117,7 @@ fn the_browser_variable_is_used_without_a_display_and_over_ssh() {
         let mut session = Session::start(run.env("SSH_CONNECTION", ssh));
         session.read_until("if it does not show the login, open this URL");
         crate::common::get(&session.callback());
-        assert_eq!(session.end().code, 0);
+        assert_eq!(session.wait().code, 0);
         let seen = (0..1000).find_map(|_| {
             std::thread::sleep(Duration::from_millis(10));
             std::fs::read_to_string(&opened).ok()
@@ -134,7 +140,7 @@ fn browser_none_opens_no_browser() {
     let mut session = Session::start(run.env("DISPLAY", ":1"));
     session.read_until("open this URL:");
     crate::common::get(&session.callback());
-    let done = session.end();
+    let done = session.wait();
     assert!(
         !done.stderr.contains("opening the browser"),
         "{}",

@@ -7,13 +7,13 @@ use std::process::Stdio;
 use crate::common::{RunResult, command_at, folder, oauth, start_twin};
 use serde_json::Value;
 
-fn write(folder: &Path, text: &str) -> PathBuf {
+fn write_config(folder: &Path, text: &str) -> PathBuf {
     let path = folder.join("config.toml");
     std::fs::write(&path, text).unwrap();
     path
 }
 
-fn with(config: &Path, arguments: &[&str]) -> RunResult {
+fn run_with_config(config: &Path, arguments: &[&str]) -> RunResult {
     let config = ["--config", config.to_str().unwrap()];
     oauth(&[&config, arguments].concat()).run()
 }
@@ -34,28 +34,34 @@ fn a_profile_sets_the_options_and_the_command_line_overrides_them() {
          issuer = \"{base}\"\nloopback_http = true\n\
          client_id = \"nobody\"\nclient_secret_file = \"secret.txt\"\n"
     );
-    let config = write(&folder, &text);
+    let config = write_config(&folder, &text);
     assert_eq!(
-        with(&config, &["token", "--json"]).json()["scope"],
+        run_with_config(&config, &["token", "--json"]).json()["scope"],
         "read write"
     );
-    let in_body = served.with(|twin| twin.log().last().unwrap().form("client_secret").is_some());
-    assert!(in_body, "client_auth = post");
+    let is_secret_in_body =
+        served.with(|twin| twin.log().last().unwrap().form("client_secret").is_some());
+    assert!(is_secret_in_body, "client_auth = post");
     let url = format!("{base}/api/echo");
-    with(&config, &["call", &url, "-d", "x"]).ok();
+    run_with_config(&config, &["call", &url, "-d", "x"]).ok();
     assert_eq!(
-        with(&config, &["token", "--json", "--scope", "read"]).json()["scope"],
+        run_with_config(&config, &["token", "--json", "--scope", "read"]).json()["scope"],
         "read"
     );
-    assert_eq!(with(&config, &["--profile", "wrong", "token"]).code, 1);
-    let right = ["--profile", "wrong", "token", "--client-id", "twin-client"];
-    with(&config, &right).ok();
-    let done = with(&config, &["--profile", "none", "token"]);
-    assert_eq!(done.code, 2);
+    assert_eq!(
+        run_with_config(&config, &["--profile", "wrong", "token"]).code,
+        1
+    );
+    let arguments = ["--profile", "wrong", "token", "--client-id", "twin-client"];
+    run_with_config(&config, &arguments).ok();
+    let unknown_profile = run_with_config(&config, &["--profile", "none", "token"]);
+    assert_eq!(unknown_profile.code, 2);
     assert!(
-        done.stderr.contains("the profiles are local, wrong"),
+        unknown_profile
+            .stderr
+            .contains("the profiles are local, wrong"),
         "{}",
-        done.stderr
+        unknown_profile.stderr
     );
 }
 
@@ -69,17 +75,17 @@ fn a_public_client_requires_a_login_and_no_secret() {
          client_id = \"twin-public\"\nclient_auth = \"none\"\norigins = [\"{0}\"]\n",
         served.base()
     );
-    let config = write(&folder, &text);
+    let config = write_config(&folder, &text);
     let url = format!("{}/api/echo", served.base());
     for command in [&["token"][..], &["call", &url]] {
-        let done = with(&config, &[command, &["--profile", "me"]].concat());
+        let done = run_with_config(&config, &[command, &["--profile", "me"]].concat());
         assert_eq!(done.code, 2, "{}", done.stderr);
-        for arguments in ["usage.no_login", "log in with oauth login --profile me\n"] {
-            assert!(done.stderr.contains(arguments), "{}", done.stderr);
+        for expected in ["usage.no_login", "log in with oauth login --profile me\n"] {
+            assert!(done.stderr.contains(expected), "{}", done.stderr);
         }
     }
     // A request for the client's own token gets an error about the client.
-    let client_run = with(&config, &["token", "--profile", "me", "--as", "client"]);
+    let client_run = run_with_config(&config, &["token", "--profile", "me", "--as", "client"]);
     assert!(
         client_run.stderr.contains("client_auth.required"),
         "{}",
@@ -99,8 +105,8 @@ fn the_default_profile_is_ignored_for_another_server_or_client() {
          issuer = \"{base}\"\nloopback_http = true\n\
          client_id = \"twin-public\"\nclient_auth = \"none\"\nas = \"person\"\n"
     );
-    let config = write(&folder, &text);
-    let nobody = with(&config, &["token"]);
+    let config = write_config(&folder, &text);
+    let nobody = run_with_config(&config, &["token"]);
     assert!(nobody.stderr.contains("`me`"), "{}", nobody.stderr);
     let path = config.to_str().unwrap();
     command_at(&served, &["--config", path, "token"]).run().ok();
@@ -108,7 +114,7 @@ fn the_default_profile_is_ignored_for_another_server_or_client() {
     let call = ["--config", path, "call", &url, "--origin", base];
     command_at(&served, &call).run().ok();
     // At a different server the profile's client id is not valid.
-    let elsewhere = with(&config, &["token", "--provider", "google"]);
+    let elsewhere = run_with_config(&config, &["token", "--provider", "google"]);
     assert!(
         elsewhere.stderr.contains("usage.client_id"),
         "{}",
@@ -124,7 +130,7 @@ fn the_default_profile_is_ignored_for_another_server_or_client() {
 fn profiles_are_read_from_the_xdg_config_folder() {
     let folder = folder("xdg");
     std::fs::create_dir(folder.join("oauth")).unwrap();
-    write(
+    write_config(
         &folder.join("oauth"),
         "[profile.acme]\nprovider = \"nobody\"\n",
     );
@@ -173,18 +179,22 @@ fn relative_xdg_folders_are_ignored() {
 
 #[test]
 fn a_secret_in_the_config_file_is_refused_and_not_shown() {
-    let config = write(&folder("leak"), "[profile.a]\nclient_secret = \"S3CR3T\"\n");
-    let done = with(&config, &["--profile", "a", "token"]);
-    assert_eq!(done.code, 2);
-    assert!(done.stderr.contains("client_secret_env"), "{}", done.stderr);
-    assert!(!done.stderr.contains("S3CR3T"), "{}", done.stderr);
-    let config = write(&folder("type"), "[profile.a]\nloopback_http = \"S3CR3T\"\n");
-    let done = with(&config, &["--profile", "a", "token"]);
-    assert!(done.stderr.contains("line 2"), "{}", done.stderr);
-    assert!(!done.stderr.contains("S3CR3T"), "{}", done.stderr);
+    let config = write_config(&folder("leak"), "[profile.a]\nclient_secret = \"S3CR3T\"\n");
+    let refused = run_with_config(&config, &["--profile", "a", "token"]);
+    assert_eq!(refused.code, 2);
+    assert!(
+        refused.stderr.contains("client_secret_env"),
+        "{}",
+        refused.stderr
+    );
+    assert!(!refused.stderr.contains("S3CR3T"), "{}", refused.stderr);
+    let config = write_config(&folder("type"), "[profile.a]\nloopback_http = \"S3CR3T\"\n");
+    let refused = run_with_config(&config, &["--profile", "a", "token"]);
+    assert!(refused.stderr.contains("line 2"), "{}", refused.stderr);
+    assert!(!refused.stderr.contains("S3CR3T"), "{}", refused.stderr);
 }
 
-/// The output of `oauth serve` suffices to use every system.
+/// The id, the secret and the options of the client are in its one line of JSON.
 #[test]
 fn the_output_of_serve_suffices_to_use_every_system() {
     for system in ["generic", "uservoice", "usertesting", "socios"] {
@@ -207,7 +217,7 @@ fn the_output_of_serve_suffices_to_use_every_system() {
 
 #[test]
 fn a_user_route_is_not_called_with_the_applications_token() {
-    let config = write(
+    let config = write_config(
         &folder("route"),
         "[profile.s]\nprovider = \"socios\"\nclient_id = \"a\"\nclient_secret_env = \"PATH\"\n",
     );

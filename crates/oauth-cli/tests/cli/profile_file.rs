@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::common::{RunResult, SECRET, folder, oauth, start_twin};
-use crate::store::{Home, says};
+use crate::store::{Home, assert_exit};
 
 const WRITTEN: &str = "\
 # My profiles.
@@ -120,7 +120,7 @@ fn an_added_profile_works_and_the_rest_of_the_file_is_unchanged() {
 fn a_refused_change_leaves_the_profile_file_unchanged() {
     let path = config_file("profile-add-not", WRITTEN);
     let refused = |arguments: &[&str], code: &str| {
-        says(&with_config(&path, arguments), 2, &[code]);
+        assert_exit(&with_config(&path, arguments), 2, &[code]);
         assert_eq!(read_text(&path), WRITTEN);
     };
     let arguments_for = |name: &str| {
@@ -162,7 +162,7 @@ fn a_refused_change_leaves_the_profile_file_unchanged() {
     let broken = "[profile.a]\nclient_secret = \"S3CR3T\"\n";
     std::fs::write(&path, broken).unwrap();
     let output = with_config(&path, &ACME);
-    says(&output, 2, &["error[usage.profile]", "client_secret_file"]);
+    assert_exit(&output, 2, &["error[usage.profile]", "client_secret_file"]);
     assert!(!output.stderr.contains("S3CR3T"), "{}", output.stderr);
     assert_eq!(read_text(&path), broken);
 }
@@ -205,7 +205,7 @@ fn concurrent_additions_of_profiles_all_succeed() {
         })
         .collect();
     for command in started {
-        command.end().ok();
+        command.wait().ok();
     }
     let listed = with_config(&path, &["profile", "list", "--json"]).json();
     assert_eq!(listed["profiles"].as_array().unwrap().len(), 8);
@@ -240,7 +240,7 @@ fn a_profile_with_a_stored_login_is_not_removed_unless_forced() {
     home.log_in("p");
     let config = home.folder.join("config.toml");
     let before = read_text(&config);
-    says(
+    assert_exit(
         &home.oauth(&["profile", "remove", "p"]).run(),
         2,
         &["error[usage.logged_in]", "oauth logout --profile p"],
@@ -252,11 +252,11 @@ fn a_profile_with_a_stored_login_is_not_removed_unless_forced() {
         .run()
         .json();
     assert_eq!(removal["login_kept"], true);
-    says(&home.p(&["token"]), 2, &["no profile `p`"]);
+    assert_exit(&home.run_profile(&["token"]), 2, &["no profile `p`"]);
     std::fs::write(&config, &before).unwrap();
-    home.p(&["token"]).ok();
+    home.run_profile(&["token"]).ok();
 
-    home.p(&["logout"]).ok();
+    home.run_profile(&["logout"]).ok();
     let removal = home
         .oauth(&["profile", "remove", "p", "--json"])
         .run()
@@ -264,7 +264,7 @@ fn a_profile_with_a_stored_login_is_not_removed_unless_forced() {
     assert_eq!(removal["login_kept"], false);
     // A later profile of the same name is a different one, without logins.
     std::fs::write(&config, &before).unwrap();
-    home.p(&["token"]).ok();
+    home.run_profile(&["token"]).ok();
 }
 
 #[test]
@@ -290,7 +290,7 @@ fn register_adds_a_working_profile() {
     };
     let add = ["--add-profile", "acme"];
     let output = register(&add);
-    says(&output, 0, &["added profile `acme` to "]);
+    assert_exit(&output, 0, &["added profile `acme` to "]);
     let secret = read_text(&folder.join("acme.secret"));
     assert!(!output.stdout.contains(&secret) && !read_text(&config).contains(&secret));
     #[cfg(unix)]
@@ -301,8 +301,8 @@ fn register_adds_a_working_profile() {
     // Nothing is registered if the profile cannot be added.
     let client_count = || served.with(|twin| twin.registered_clients().len());
     let before = client_count();
-    says(&register(&add), 2, &["error[usage.profile_exists]"]);
-    says(
+    assert_exit(&register(&add), 2, &["error[usage.profile_exists]"]);
+    assert_exit(
         &register(&["--add-profile", "a/b"]),
         2,
         &["error[usage.profile_name]"],

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::common::{folder, oauth, visit};
-use crate::store::says;
+use crate::store::assert_exit;
 use crate::tiny::TinyServer;
 
 #[test]
@@ -14,14 +14,14 @@ fn requests_that_a_security_profile_forbids_are_refused_with_the_clause() {
         ("fapi2_message_signing", "FAPI 2.0 Security Profile section"),
     ] {
         let done = tiny.run(&["token", "--profile-rules", rules]).run();
-        says(&done, 2, &["profile.forbidden", clause]);
+        assert_exit(&done, 2, &["profile.forbidden", clause]);
     }
     assert_eq!(tiny.request_count("/token"), 0);
     tiny.run(&["token", "--profile-rules", "oauth21"])
         .run()
         .ok();
     let unknown = tiny.run(&["token", "--profile-rules", "fapi"]).run();
-    says(&unknown, 2, &["fapi2_security", "oauth21"]);
+    assert_exit(&unknown, 2, &["fapi2_security", "oauth21"]);
 }
 
 #[test]

@@ -79,11 +79,11 @@ impl Home {
     }
 
     /// Runs the command with profile `p`.
-    pub(crate) fn p(&self, arguments: &[&str]) -> RunResult {
-        self.run_p(arguments).run()
+    pub(crate) fn run_profile(&self, arguments: &[&str]) -> RunResult {
+        self.command_with_profile(arguments).run()
     }
 
-    pub(crate) fn run_p(&self, arguments: &[&str]) -> Run {
+    pub(crate) fn command_with_profile(&self, arguments: &[&str]) -> Run {
         self.oauth(&[arguments, &["--profile", "p"]].concat())
     }
 
@@ -180,7 +180,7 @@ fn secrets(path: &Path) -> Vec<String> {
     secrets
 }
 
-pub(crate) fn says(done: &RunResult, code: i32, words: &[&str]) {
+pub(crate) fn assert_exit(done: &RunResult, code: i32, words: &[&str]) {
     assert_eq!(done.code, code, "{}{}", done.stdout, done.stderr);
     for word in words {
         assert!(done.stderr.contains(word), "{word}: {}", done.stderr);
@@ -188,12 +188,13 @@ pub(crate) fn says(done: &RunResult, code: i32, words: &[&str]) {
 }
 
 pub(crate) const LOG_IN: &str = "log in again with oauth login --profile p";
+const DENIED: [&str; 2] = ["denied.invalid_grant", LOG_IN];
 
 #[test]
 fn shells_share_one_refresh() {
     let home = Home::of_provider("shells");
     let login = home.log_in("p");
-    says(&login, 0, &["saved the login in profile `p`"]);
+    assert_exit(&login, 0, &["saved the login in profile `p`"]);
     assert_eq!(login.stdout, "");
     for (round, shells) in [(1, 2), (2, 8)] {
         home.age();
@@ -203,7 +204,7 @@ fn shells_share_one_refresh() {
             .with(|twin| twin.inject(Fault::SlowBody { millis_per_byte }));
         let token = || home.oauth(&["token"]).start();
         let started: Vec<Started> = (0..shells).map(|_| token()).collect();
-        let printed = started.into_iter().map(|shell| shell.end().ok());
+        let printed = started.into_iter().map(|shell| shell.wait().ok());
         let mut printed: Vec<String> = printed.collect();
         printed.dedup();
         assert_eq!(printed.len(), 1, "all print the same");
@@ -216,18 +217,18 @@ fn shells_share_one_refresh() {
 fn concurrent_renewals_never_reuse_a_refresh_token() {
     let home = Home::new("renewal");
     home.log_in("p");
-    let first = home.p(&["token"]).ok();
+    let first = home.run_profile(&["token"]).ok();
     let started: Vec<Started> = (0..4)
-        .map(|_| home.run_p(&["token", "--renew"]).start())
+        .map(|_| home.command_with_profile(&["token", "--renew"]).start())
         .collect();
     for shell in started {
-        assert_ne!(shell.end().ok(), first);
+        assert_ne!(shell.wait().ok(), first);
     }
     let (refreshes, reuses, _) = home.counts();
     assert!((1..=4).contains(&refreshes) && reuses == 0, "{refreshes}");
     // `oauth refresh` behaves the same.
-    let before = home.p(&["token"]).ok();
-    assert_ne!(home.p(&["refresh"]).ok(), before);
+    let before = home.run_profile(&["token"]).ok();
+    assert_ne!(home.run_profile(&["refresh"]).ok(), before);
     let after = home.counts();
     assert_eq!((after.0, after.1), (refreshes + 1, 0));
 }
@@ -236,18 +237,18 @@ fn concurrent_renewals_never_reuse_a_refresh_token() {
 fn an_unexpired_stored_token_needs_no_request_and_no_secret() {
     let home = Home::new("fresh");
     home.log_in("p");
-    let first = home.p(&["token"]).ok();
+    let first = home.run_profile(&["token"]).ok();
     let client_token_args = ["token", "--grant", "client_credentials"];
-    let of_client = home.p(&client_token_args).ok();
+    let of_client = home.run_profile(&client_token_args).ok();
     assert_ne!(first, of_client);
     let requests = home.served.with(|twin| twin.log().len());
-    let bare = |arguments: &[&str]| {
-        let mut run = home.run_p(&[arguments, &["--trace"]].concat());
+    let run_without_secret = |arguments: &[&str]| {
+        let mut run = home.command_with_profile(&[arguments, &["--trace"]].concat());
         run.command.env_remove("TWIN_SECRET");
         run.run()
     };
     for (arguments, token) in [(&["token"][..], &first), (&client_token_args, &of_client)] {
-        let done = bare(arguments);
+        let done = run_without_secret(arguments);
         assert_eq!((&done.stdout, done.stderr.as_str()), (token, ""));
     }
     assert_eq!(home.served.with(|twin| twin.log().len()), requests);
@@ -256,19 +257,20 @@ fn an_unexpired_stored_token_needs_no_request_and_no_secret() {
 #[test]
 fn client_tokens_are_shared_per_scope() {
     let home = Home::new("own");
-    let read = home.p(&["token", "--scope", "read"]).ok();
-    assert_eq!(home.p(&["token", "--scope", "read"]).ok(), read);
-    let write = home.p(&["token", "--scope", "write"]).ok();
+    let read = home.run_profile(&["token", "--scope", "read"]).ok();
+    assert_eq!(home.run_profile(&["token", "--scope", "read"]).ok(), read);
+    let write = home.run_profile(&["token", "--scope", "write"]).ok();
     assert_ne!(write, read);
     assert_eq!(home.counts().2, 2);
     assert_ne!(
-        home.p(&["token", "--scope", "write", "--renew"]).ok(),
+        home.run_profile(&["token", "--scope", "write", "--renew"])
+            .ok(),
         write
     );
     assert_eq!(home.counts().2, 3);
     // It is not a login.
-    says(
-        &home.p(&["refresh"]),
+    assert_exit(
+        &home.run_profile(&["refresh"]),
         2,
         &["usage.no_login", "oauth login --profile p"],
     );
@@ -280,31 +282,29 @@ fn an_error_about_an_ended_login_says_how_to_log_in_again() {
     home.log_in("p");
     home.served.with(Twin::revoke_all);
     home.age();
-    says(&home.p(&["token"]), 1, &["denied.invalid_grant", LOG_IN]);
+    assert_exit(&home.run_profile(&["token"]), 1, &DENIED);
     let requests = home.counts().2;
     let url = format!("{}/api/echo", home.served.base());
-    says(
-        &home.p(&["call", &url]),
-        1,
-        &["denied.invalid_grant", LOG_IN],
-    );
-    says(&home.p(&["refresh"]), 1, &["denied.invalid_grant", LOG_IN]);
+    assert_exit(&home.run_profile(&["call", &url]), 1, &DENIED);
+    assert_exit(&home.run_profile(&["refresh"]), 1, &DENIED);
     assert_eq!(home.counts().2, requests, "the server was asked once");
-    let status = home.p(&["status", "--json"]).json();
+    let status = home.run_profile(&["status", "--json"]).json();
     assert_eq!(status["grants"][0]["ended"], "denied.invalid_grant");
 
     change(&home.record(), |record| {
         record["ended"] = json!("outcome_unknown");
     });
-    says(&home.p(&["token"]), 1, &["grant.outcome_unknown", LOG_IN]);
+    let done = home.run_profile(&["token"]);
+    assert_exit(&done, 1, &["grant.outcome_unknown", LOG_IN]);
 
     home.log_in("p");
     change(&home.record(), |record| {
         record["tokens"]["refresh_token"] = Value::Null;
     });
-    home.p(&["token"]).ok();
+    home.run_profile(&["token"]).ok();
     home.age();
-    says(&home.p(&["token"]), 1, &["grant.no_refresh_token", LOG_IN]);
+    let done = home.run_profile(&["token"]);
+    assert_exit(&done, 1, &["grant.no_refresh_token", LOG_IN]);
 }
 
 #[test]
@@ -314,18 +314,18 @@ fn a_call_renews_a_rejected_token_and_stores_it() {
     home.served.with(Twin::expire_access_tokens);
     let url = format!("{}/api/echo", home.served.base());
     let mut secrets = secrets(&home.record());
-    let done = home.p(&["call", &url, "--trace"]);
-    says(&done, 0, &["← 401", "grant_type=refresh_token"]);
+    let done = home.run_profile(&["call", &url, "--trace"]);
+    assert_exit(&done, 0, &["← 401", "grant_type=refresh_token"]);
     secrets.extend(self::secrets(&home.record()));
     assert_eq!(secrets.len(), 4);
     for secret in secrets {
         assert!(!done.stderr.contains(&secret), "{}", done.stderr);
     }
-    home.p(&["call", &url]).ok();
+    home.run_profile(&["call", &url]).ok();
     let counters = home.served.with(|twin| twin.counters());
     let seen = (counters.api_401, counters.refreshes, counters.api_calls);
     assert_eq!(seen, (1, 1, 3));
-    home.p(&["call", &url, "--grant", "client_credentials"])
+    home.run_profile(&["call", &url, "--grant", "client_credentials"])
         .ok();
     assert_eq!(home.files("json").len(), 2);
 }
@@ -333,9 +333,12 @@ fn a_call_renews_a_rejected_token_and_stores_it() {
 #[test]
 fn introspect_uses_the_tokens_of_the_login() {
     let home = Home::new("introspect");
-    says(&home.p(&["introspect"]), 2, &["usage.no_login"]);
+    assert_exit(&home.run_profile(&["introspect"]), 2, &["usage.no_login"]);
     home.log_in("p");
-    let send = |hint| home.p(&["introspect", "--json", "--hint", hint]).json();
+    let send = |hint| {
+        home.run_profile(&["introspect", "--json", "--hint", hint])
+            .json()
+    };
     for hint in ["access_token", "refresh_token"] {
         assert_eq!(send(hint)["active"], true);
     }
@@ -348,15 +351,15 @@ fn introspect_uses_the_tokens_of_the_login() {
 fn revoking_removes_the_login_even_if_the_server_is_unreachable() {
     let home = Home::new("gone");
     home.log_in("p");
-    let mut token = home.run_p(&["token"]);
-    let mut revoke = home.run_p(&["revoke"]);
+    let mut token = home.command_with_profile(&["token"]);
+    let mut revoke = home.command_with_profile(&["revoke"]);
     let Home { served, folder, .. } = home;
     drop(served);
     // The store has a token, although the credentials are gone.
     token.command.env_remove("TWIN_SECRET");
     token.run().ok();
     revoke.command.stdin(std::process::Stdio::null());
-    says(
+    assert_exit(
         &revoke.run(),
         1,
         &[
@@ -380,24 +383,25 @@ fn an_unreadable_record_is_reported_and_other_records_still_work() {
     home.log_in("p");
     let login = home.record();
     let client_token_args = ["token", "--grant", "client_credentials"];
-    home.p(&client_token_args).ok();
+    home.run_profile(&client_token_args).ok();
     std::fs::write(&login, "{").unwrap();
     let hint = "oauth login --profile p";
-    says(&home.p(&["token"]), 2, &["stored.malformed", hint]);
+    let done = home.run_profile(&["token"]);
+    assert_exit(&done, 2, &["stored.malformed", hint]);
     // Other profiles, and the client's own tokens, still work.
-    home.p(&client_token_args).ok();
+    home.run_profile(&client_token_args).ok();
     home.log_in("q");
-    let status = home.p(&["status", "--json"]).json();
+    let status = home.run_profile(&["status", "--json"]).json();
     let grants = status["grants"].as_array().unwrap();
     assert!(grants.iter().any(|g| g["error"] == "stored.malformed"));
-    says(&home.p(&["revoke"]), 1, &["revoke.unread"]);
+    assert_exit(&home.run_profile(&["revoke"]), 1, &["revoke.unread"]);
     assert!(!login.exists());
     home.log_in("p");
-    home.p(&["token"]).ok();
+    home.run_profile(&["token"]).ok();
     // A login replaces it, too.
     std::fs::write(&login, "{").unwrap();
     home.log_in("p");
-    home.p(&["token"]).ok();
+    home.run_profile(&["token"]).ok();
 }
 
 #[test]
@@ -407,7 +411,7 @@ fn status_shows_everything_but_the_tokens() {
     assert_eq!(nothing, "no tokens are stored\n");
     home.log_in("p");
     home.log_in("q");
-    home.p(&["token", "--grant", "client_credentials", "--scope", "write"])
+    home.run_profile(&["token", "--grant", "client_credentials", "--scope", "write"])
         .ok();
     let base = home.served.base();
     let list = home.oauth(&["status"]).run().ok();
@@ -419,7 +423,7 @@ fn status_shows_everything_but_the_tokens() {
     assert!(rows[0].ends_with("Z, can be refreshed"), "{list}");
     assert!(rows[2].starts_with("twin-client  client token"), "{list}");
 
-    let record = home.p(&["status", "--json"]).json();
+    let record = home.run_profile(&["status", "--json"]).json();
     let grants = record["grants"].as_array().unwrap();
     let grant_of = |profile: Value| grants.iter().find(|grant| grant["profile"] == profile);
     assert_eq!(grants.len(), 2, "of p, and of its client");
@@ -443,7 +447,7 @@ fn the_store_is_readable_only_by_its_user() {
     let home = Home::new("private");
     home.log_in("p");
     home.age();
-    home.p(&["token"]).ok();
+    home.run_profile(&["token"]).ok();
     let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
     let grants = home.grants();
     for folder in [&grants, grants.parent().unwrap()] {
@@ -457,7 +461,8 @@ fn the_store_is_readable_only_by_its_user() {
     // Other users may have read the record.
     let record = home.record();
     std::fs::set_permissions(&record, std::fs::Permissions::from_mode(0o644)).unwrap();
-    says(&home.p(&["token"]), 2, &["store.setup", "chmod 600"]);
+    let done = home.run_profile(&["token"]);
+    assert_exit(&done, 2, &["store.setup", "chmod 600"]);
 }
 
 /// The obstacle simulates a read-only file system.
@@ -469,8 +474,8 @@ fn an_unusable_store_is_reported_before_the_user_consents() {
         let record = home.record();
         std::fs::remove_file(&record).unwrap();
         std::fs::create_dir_all(record.with_extension(ending).join("in-the-way")).unwrap();
-        let done = home.p(&["login", "--no-browser"]);
-        says(&done, 2, &["store"]);
+        let done = home.run_profile(&["login", "--no-browser"]);
+        assert_exit(&done, 2, &["store"]);
         assert!(!done.stderr.contains("/authorize?"), "{}", done.stderr);
     }
 }
@@ -482,11 +487,11 @@ fn a_token_from_the_future_is_renewed_once() {
     home.log_in("p");
     home.age_by(-24 * 3600);
     let (before, ..) = home.counts();
-    let renewed = home.p(&["token"]).ok();
+    let renewed = home.run_profile(&["token"]).ok();
     assert_eq!(home.counts().0, before + 1);
-    assert_eq!(home.p(&["token"]).ok(), renewed);
+    assert_eq!(home.run_profile(&["token"]).ok(), renewed);
     // The clocks of two machines with one store differ by some seconds.
     home.age_by(-30);
-    assert_eq!(home.p(&["token"]).ok(), renewed);
+    assert_eq!(home.run_profile(&["token"]).ok(), renewed);
     assert_eq!(home.counts().0, before + 1);
 }

@@ -24,10 +24,10 @@ pub(crate) struct State {
     pub(crate) subject: String,
     /// The error of token requests.
     pub(crate) error: Option<&'static str>,
-    /// Sent back instead of a code.
+    /// The parameters of the callback, instead of a code.
     pub(crate) callback: Option<&'static str>,
     /// Whether revocations are refused, as by servers whose tokens are JWTs.
-    pub(crate) unrevoked: bool,
+    pub(crate) refuses_revocations: bool,
     /// The path that always fails.
     pub(crate) broken: Option<&'static str>,
     /// Additional members of its metadata.
@@ -168,10 +168,10 @@ impl TinyServer {
             }
             "/authorize" => {
                 let uri = uri("redirect_uri");
-                let right = format!("code=c0de&state={}", of("state"));
+                let valid_callback = format!("code=c0de&state={}", of("state"));
                 let callback = match state.callback {
                     Some(template) => template.replace("STATE", of("state")),
-                    None => right,
+                    None => valid_callback,
                 };
                 return (
                     "302 Found",
@@ -201,7 +201,7 @@ impl TinyServer {
                 }
                 ("200 OK", json, tokens.to_string())
             }
-            ("/revoke", _) if state.unrevoked => (
+            ("/revoke", _) if state.refuses_revocations => (
                 "400 Bad Request",
                 json,
                 json!({ "error": "unsupported_token_type" }).to_string(),

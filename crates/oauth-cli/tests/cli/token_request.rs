@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::common::{Run, folder, oauth, visit};
-use crate::store::says;
+use crate::store::assert_exit;
 use crate::tiny::TinyServer;
 use oauth_testkit::Twin;
 
@@ -114,7 +114,7 @@ fn token_parameters_come_from_the_profile_or_the_command_line() {
 fn a_login_and_its_renewals_send_the_same_token_parameters() {
     let home = Home::new("login", PROFILE_PARAMETERS);
     let login = visit(home.run(&["login", "--no-browser"]), 1);
-    says(&login, 0, &["saved the login"]);
+    assert_exit(&login, 0, &["saved the login"]);
     assert!(
         login
             .stderr
@@ -127,7 +127,7 @@ fn a_login_and_its_renewals_send_the_same_token_parameters() {
     assert_eq!(home.sent_parameters(), SENT_PARAMETERS);
     // A caller that needs a token for a different resource gets none.
     home.write("resource = [\"urn:other\"]");
-    says(&home.run(&["token"]).run(), 2, &["usage.no_login"]);
+    assert_exit(&home.run(&["token"]).run(), 2, &["usage.no_login"]);
     home.write(PROFILE_PARAMETERS);
     home.run(&["token"]).run().ok();
 }
@@ -145,11 +145,11 @@ fn invalid_token_requests_are_reported_before_anything_is_sent() {
         (["--resource", "https://a.example/#part"], "resource.syntax"),
     ] {
         let done = home.run(&[&["token"][..], &arguments].concat()).run();
-        says(&done, 2, &[code]);
+        assert_exit(&done, 2, &[code]);
     }
     assert_eq!(home.tiny.request_count("/token"), 0);
     home.write("token_parameters = { scope = \"x\" }");
-    says(&home.run(&["token"]).run(), 2, &["form.reserved_parameter"]);
+    assert_exit(&home.run(&["token"]).run(), 2, &["form.reserved_parameter"]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use oauth_testkit::Twin;
 use serde_json::Value;
 
-use crate::store::{Home, says};
+use crate::store::{Home, assert_exit};
 
 const SCOPE: &str = "scope = \"openid profile offline_access\"";
 
@@ -32,12 +32,12 @@ fn userinfo_requests(home: &Home) -> usize {
 #[test]
 fn userinfo_describes_the_user_who_logged_in() {
     let home = logged_in("login");
-    let text = home.p(&["userinfo"]).ok();
+    let text = home.run_profile(&["userinfo"]).ok();
     assert!(text.contains("name  Alice Liddell"), "{text}");
-    let claims = home.p(&["userinfo", "--json"]).json();
+    let claims = home.run_profile(&["userinfo", "--json"]).json();
     assert_eq!(claims["name"], "Alice Liddell");
-    let token = home.p(&["token"]).ok();
-    let trace = home.p(&["userinfo", "--trace"]);
+    let token = home.run_profile(&["token"]).ok();
+    let trace = home.run_profile(&["userinfo", "--trace"]);
     assert!(trace.stderr.contains("/userinfo"), "{}", trace.stderr);
     assert!(!trace.stderr.contains(token.trim_end()));
 }
@@ -45,8 +45,8 @@ fn userinfo_describes_the_user_who_logged_in() {
 #[test]
 fn userinfo_about_another_subject_is_not_shown() {
     let home = logged_in("other");
-    let done = home.p(&["userinfo", "--subject", "mallory"]);
-    says(&done, 1, &["userinfo.subject"]);
+    let done = home.run_profile(&["userinfo", "--subject", "mallory"]);
+    assert_exit(&done, 1, &["userinfo.subject"]);
     assert_eq!(done.stdout, "");
     assert!(!done.stderr.contains("Alice"), "{}", done.stderr);
     // Only the subject in the record is compared.
@@ -55,12 +55,16 @@ fn userinfo_about_another_subject_is_not_shown() {
     let mut record: Value = serde_json::from_str(&text).unwrap();
     record["verified_subject"] = "mallory".into();
     std::fs::write(&path, record.to_string()).unwrap();
-    says(&home.p(&["userinfo"]), 1, &["userinfo.subject"]);
+    assert_exit(&home.run_profile(&["userinfo"]), 1, &["userinfo.subject"]);
     // A record of a different client's login is not used.
     record["client_id"] = "another".into();
     std::fs::write(&path, record.to_string()).unwrap();
     let before = userinfo_requests(&home);
-    says(&home.p(&["userinfo"]), 2, &["usage.subject", "--subject"]);
+    assert_exit(
+        &home.run_profile(&["userinfo"]),
+        2,
+        &["usage.subject", "--subject"],
+    );
     assert_eq!(userinfo_requests(&home), before, "the server was not asked");
 }
 
@@ -68,48 +72,55 @@ fn userinfo_about_another_subject_is_not_shown() {
 fn userinfo_after_a_login_without_id_token_requires_the_expected_subject() {
     let home = Home::with("userinfo-plain", "scope = \"read\"");
     home.log_in("p");
-    says(&home.p(&["userinfo"]), 2, &["usage.subject", "`openid`"]);
+    assert_exit(
+        &home.run_profile(&["userinfo"]),
+        2,
+        &["usage.subject", "`openid`"],
+    );
     // Nor is an earlier login used.
     let home = logged_in("before");
     let config = home.folder.join("config.toml");
     let text = std::fs::read_to_string(&config).unwrap();
     std::fs::write(&config, text.replace("openid profile", "read")).unwrap();
     home.log_in("p");
-    says(&home.p(&["userinfo"]), 2, &["usage.subject"]);
-    home.p(&["logout"]).ok();
-    says(&home.p(&["userinfo"]), 2, &["usage.no_login"]);
+    assert_exit(&home.run_profile(&["userinfo"]), 2, &["usage.subject"]);
+    home.run_profile(&["logout"]).ok();
+    assert_exit(&home.run_profile(&["userinfo"]), 2, &["usage.no_login"]);
 }
 
 #[test]
 fn userinfo_renews_a_rejected_token_once() {
     let home = logged_in("renewed");
     home.served.with(Twin::expire_access_tokens);
-    home.p(&["userinfo"]).ok();
+    home.run_profile(&["userinfo"]).ok();
     assert_eq!((userinfo_requests(&home), home.counts().0), (2, 1));
     home.served.with(Twin::revoke_all);
-    says(&home.p(&["userinfo"]), 1, &["log in again"]);
+    assert_exit(&home.run_profile(&["userinfo"]), 1, &["log in again"]);
     assert_eq!(userinfo_requests(&home), 3);
 }
 
 #[test]
 fn userinfo_with_a_bare_token_requires_the_subject() {
     let home = logged_in("bare");
-    let subject = home.p(&["userinfo", "--json"]).json()["sub"].clone();
+    let subject = home.run_profile(&["userinfo", "--json"]).json()["sub"].clone();
     let subject = subject.as_str().unwrap();
-    let token = home.p(&["token"]).ok();
+    let token = home.run_profile(&["token"]).ok();
     let bare = |more: &[&str]| {
         let command = [&["userinfo", "--token-env", "T"], more].concat();
-        home.run_p(&command).env("T", token.trim_end()).run()
+        home.command_with_profile(&command)
+            .env("T", token.trim_end())
+            .run()
     };
-    says(&bare(&[]), 2, &["usage.subject"]);
+    assert_exit(&bare(&[]), 2, &["usage.subject"]);
     assert!(bare(&["--subject", subject]).ok().contains("Alice"));
-    says(&bare(&["--subject", "mallory"]), 1, &["userinfo.subject"]);
+    assert_exit(&bare(&["--subject", "mallory"]), 1, &["userinfo.subject"]);
 
     let file = home.folder.join("tokens.json");
     let file = file.to_str().unwrap();
     let login = ["login", "--no-browser", "--profile", "p", "--save", file];
     crate::common::visit(home.oauth(&login), 1).ok();
-    let of_file = |more: &[&str]| home.p(&[&["userinfo", "--tokens", file], more].concat());
-    says(&of_file(&[]), 2, &["usage.subject"]);
+    let of_file =
+        |more: &[&str]| home.run_profile(&[&["userinfo", "--tokens", file], more].concat());
+    assert_exit(&of_file(&[]), 2, &["usage.subject"]);
     assert!(of_file(&["--subject", subject]).ok().contains("Alice"));
 }

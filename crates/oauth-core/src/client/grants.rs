@@ -131,12 +131,12 @@ impl Client {
         code: &DeviceAuthorizationResponse,
         token_request: R,
     ) -> impl Exchange<Output = Login> + Send + use<R> {
-        let pace = PollTiming {
+        let timing = PollTiming {
             interval: code.interval,
             expires_at: code.expires_at,
         };
         let grant = grant::DeviceCode::new(code.device_code.clone());
-        self.sign_in(grant, token_request, Some(pace))
+        self.sign_in(grant, token_request, Some(timing))
     }
 
     /// Gets the tokens of a grant that the user approves outside a browser of this client. With `openid` it verifies

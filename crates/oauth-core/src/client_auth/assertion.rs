@@ -18,10 +18,10 @@ use crate::json::Members;
 use crate::secret::Secret;
 use crate::server::{EndpointKind, Server};
 
-/// How long an assertion is valid by default, in seconds.
+/// The default lifetime of an assertion, in seconds.
 const DEFAULT_LIFETIME_SECONDS: u32 = 60;
 
-/// How a client signs its assertions: the key, and the claims.
+/// The assertions that a client signs: the key, and the claims.
 #[derive(Debug, Clone)]
 pub struct ClientAssertion {
     key: SigningKey,
@@ -97,11 +97,11 @@ impl ClientAssertion {
         let listed = server.list("token_endpoint_auth_signing_alg_values_supported", &[]);
         let listed = listed.iter().filter_map(|name| Alg::from_name(name));
         let macs: Vec<_> = listed.filter(|alg| alg.is_symmetric()).collect();
-        let fits = |alg: &&Alg| {
+        let is_supported = |alg: &&Alg| {
             alg.signature_bytes()
                 .is_some_and(|least| least <= secret_bytes)
         };
-        let alg = macs.iter().find(fits).or(macs.first());
+        let alg = macs.iter().find(is_supported).or(macs.first());
         alg.copied().unwrap_or(Alg::Hs256)
     }
 

@@ -20,7 +20,7 @@ pub struct Credentials {
     pub certificate: Option<Certificate>,
 }
 
-/// How the server knows the certificate of the connection (RFC 8705).
+/// The way in which the server knows the client's certificate (RFC 8705 section 2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Certificate {
     /// By its subject, attested by an authority that the server trusts (RFC 8705 section 2.1).

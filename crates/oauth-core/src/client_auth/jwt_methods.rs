@@ -69,13 +69,13 @@ pub(crate) trait ClientJwt: fmt::Debug + Send + Sync {
         None
     }
 
-    /// Who issues the JWT: one of another issuer may be replaced at any time.
+    /// The issuer of the JWT: a JWT of another issuer may be replaced at any time.
     fn origin(&self) -> Origin {
         Origin::Own
     }
 }
 
-/// Who issues the JWTs of a method.
+/// The issuer of the JWTs of a method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
     /// This client.

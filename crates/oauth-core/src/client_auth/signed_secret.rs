@@ -20,7 +20,7 @@ pub struct SignedSecret {
     pub audience: String,
     /// The `kid` header, and the host's name for the key.
     pub key_id: String,
-    /// How long a secret is valid, in seconds.
+    /// The lifetime of a secret, in seconds.
     pub lifetime: u32,
 }
 

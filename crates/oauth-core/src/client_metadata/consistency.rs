@@ -214,8 +214,8 @@ fn check_public(jwks: &Map<String, Value>) -> Result<(), Error> {
             .iter()
             .any(|name| key.get(*name).is_some())
         {
-            let which = format!("key {index} of jwks");
-            return Err(Error::from(Misuse::ClientMetadataPrivateKey).about(&which));
+            let key_name = format!("key {index} of jwks");
+            return Err(Error::from(Misuse::ClientMetadataPrivateKey).about(&key_name));
         }
     }
     Ok(())

@@ -176,7 +176,7 @@ fn client_metadata_member_with_a_wrong_type_or_value_is_refused() {
 
 #[test]
 fn jwks_must_be_public_and_present_where_the_method_needs_keys() {
-    let with = |method: &str, keys: &str| {
+    let read_with_keys = |method: &str, keys: &str| {
         let text = format!(
             r#"{{"redirect_uris":["https://a.example/"],"token_endpoint_auth_method":"{method}"{keys}}}"#
         );
@@ -186,20 +186,26 @@ fn jwks_must_be_public_and_present_where_the_method_needs_keys() {
     let private =
         r#","jwks":{"keys":[{"kty":"OKP","crv":"Ed25519","x":"AA"},{"kty":"OKP","d":"AA"}]}"#;
     let symmetric = r#","jwks":{"keys":[{"kty":"oct","k":"AA"}]}"#;
-    assert_eq!(with("private_key_jwt", public), Ok(()));
+    assert_eq!(read_with_keys("private_key_jwt", public), Ok(()));
     assert_eq!(
-        with("private_key_jwt", r#","jwks_uri":"https://a.example/k""#),
+        read_with_keys("private_key_jwt", r#","jwks_uri":"https://a.example/k""#),
         Ok(())
     );
     for method in ["private_key_jwt", "self_signed_tls_client_auth"] {
         for none in ["", r#","jwks":{"keys":[]}"#] {
-            assert_eq!(with(method, none), Err("client_metadata.keys_missing"));
+            assert_eq!(
+                read_with_keys(method, none),
+                Err("client_metadata.keys_missing")
+            );
         }
     }
     for keys in [private, symmetric] {
-        assert_eq!(with("none", keys), Err("client_metadata.private_key"));
+        assert_eq!(
+            read_with_keys("none", keys),
+            Err("client_metadata.private_key")
+        );
     }
-    assert_eq!(with("none", ""), Ok(()));
+    assert_eq!(read_with_keys("none", ""), Ok(()));
 }
 
 #[test]

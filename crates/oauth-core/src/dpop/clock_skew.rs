@@ -18,7 +18,7 @@ pub(crate) const INVALID_PROOF: &str = "invalid_dpop_proof";
 /// Smaller differences may only be the transmission time of the reply.
 const MIN_DIFFERENCE: Duration = Duration::from_secs(5);
 
-/// How many servers' clocks are remembered; the oldest is dropped first.
+/// The number of servers whose clocks are remembered; the oldest is dropped first.
 const MAX_CLOCKS: usize = 64;
 
 /// The clock difference of each server that has refused a proof because of its time.

@@ -28,9 +28,9 @@ pub use nonce_key::DpopNonceKey;
 
 /// The longest proof that is read, in bytes. One with an RSA key of 8192 bits has 4 KiB.
 const MAX_PROOF: usize = 16 << 10;
-/// How old a proof may be by default.
+/// The default maximum age of a proof.
 const MAX_AGE: Duration = Duration::from_secs(60);
-/// How old a proof may be at most: each is remembered for as long.
+/// The largest maximum age of a proof that can be set: each proof is remembered for as long.
 const LONGEST_MAX_AGE: Duration = Duration::from_secs(300);
 
 /// What a proof must contain.

@@ -438,8 +438,8 @@ fn valid_names<'a>(names: impl Iterator<Item = &'a str>, warnings: &mut Vec<Warn
 
 /// The standard member for a name, ignoring case and underscores.
 fn snake_case(name: &str) -> Option<&'static str> {
-    let folded = |name: &str| name.replace('_', "").to_ascii_lowercase();
+    let normalized = |name: &str| name.replace('_', "").to_ascii_lowercase();
     MEMBERS
         .into_iter()
-        .find(|member| folded(member) == folded(name))
+        .find(|member| normalized(member) == normalized(name))
 }

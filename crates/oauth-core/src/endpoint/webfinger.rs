@@ -145,10 +145,14 @@ fn account_resource(text: &str) -> Option<(String, Url)> {
 /// The identifier as a URL, whose path begins with a slash, and the host to request.
 fn url_resource(text: &str) -> Option<(String, Url)> {
     let url = Url::parse(text).ok()?;
-    let tail = url.path_and_query();
-    let front = url.as_str().strip_suffix(tail)?;
-    let slash = if tail.starts_with('/') { "" } else { "/" };
-    Some((format!("{front}{slash}{tail}"), url))
+    let path_and_query = url.path_and_query();
+    let origin = url.as_str().strip_suffix(path_and_query)?;
+    let slash = if path_and_query.starts_with('/') {
+        ""
+    } else {
+        "/"
+    };
+    Some((format!("{origin}{slash}{path_and_query}"), url))
 }
 
 impl fmt::Debug for UserIdentifier {

@@ -98,7 +98,7 @@ impl Cause {
         self
     }
 
-    /// How far the request came.
+    /// Whether the server may have received the request.
     pub const fn delivery(&self) -> Delivery {
         self.delivery
     }

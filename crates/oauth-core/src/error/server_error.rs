@@ -1,5 +1,6 @@
 //! OAuth error responses (RFC 6749 sections 4.1.2.1 and 5.2, RFC 6750 section 3.1), with the codes of the extensions:
-//! RFC 7009, RFC 7591, RFC 8628, RFC 8707, RFC 9101, RFC 9126, RFC 9396, RFC 9449, RFC 9470 and OpenID Connect.
+//! RFC 7009 section 2.2.1, RFC 7591, RFC 8628, RFC 8707, RFC 9101, RFC 9126, RFC 9396, RFC 9449, RFC 9470 and OpenID
+//! Connect.
 
 use std::fmt;
 use std::time::Duration;

@@ -290,7 +290,7 @@ table! {
         Closed "lost.closed" RETRY "the connection was closed before the reply was complete"
         Contended "store.conflict" RETRY "the store kept reporting conflicting writes"
     }
-    // A page's own redirect is no listener's.
+    // The redirect of a page is not received by a listener.
     outside_pages {
         NoCallback "lost.no_callback" RETRY "no callback arrived in time"
     }

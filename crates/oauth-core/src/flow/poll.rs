@@ -173,7 +173,7 @@ mod tests {
     }
 
     /// Plays these replies, `None` for a lost one; returns the pauses and the result.
-    fn play(
+    fn run_with_replies(
         interval: u64,
         expires_in: u64,
         answers: Vec<Option<Response<Bytes>>>,
@@ -213,25 +213,31 @@ mod tests {
     fn lost_or_5xx_replies_double_the_interval_until_the_next_answer() {
         let busy = reply(503, &[], "");
         let answers = vec![None, Some(busy), Some(pending()), None, Some(tokens())];
-        let played = play(5, 1800, answers);
+        let played = run_with_replies(5, 1800, answers);
         assert_eq!(played, (vec![5, 10, 20, 5, 10], Ok("a".to_owned())));
     }
 
     #[test]
     fn retry_after_of_the_server_sets_the_interval() {
         let busy = reply(429, &[("retry-after", "90")], "");
-        let played = play(5, 1800, vec![Some(busy), Some(tokens())]);
+        let played = run_with_replies(5, 1800, vec![Some(busy), Some(tokens())]);
         assert_eq!(played, (vec![5, 90], Ok("a".to_owned())));
     }
 
     #[test]
     fn polling_stops_when_the_code_has_expired() {
         let expired = Err("denied.expired_token");
-        assert_eq!(play(5, 5, Vec::new()), (Vec::new(), expired.clone()));
-        let played = play(5, 11, vec![Some(pending()), Some(pending())]);
+        assert_eq!(
+            run_with_replies(5, 5, Vec::new()),
+            (Vec::new(), expired.clone())
+        );
+        let played = run_with_replies(5, 11, vec![Some(pending()), Some(pending())]);
         assert_eq!(played, (vec![5, 5], expired.clone()));
-        assert_eq!(play(u64::MAX, 60, Vec::new()), (Vec::new(), expired));
-        // Nor after a sleep that took too long.
+        assert_eq!(
+            run_with_replies(u64::MAX, 60, Vec::new()),
+            (Vec::new(), expired)
+        );
+        // It does not poll after a sleep that took too long either.
         let pace = PollTiming {
             interval: 5,
             expires_at: UnixTime::from_secs(NOW + 60),
@@ -248,18 +254,18 @@ mod tests {
             400,
             r#"{"error":"slow_down","interval":18446744073709551615}"#,
         );
-        let played = play(5, 1800, vec![Some(slow)]);
+        let played = run_with_replies(5, 1800, vec![Some(slow)]);
         assert_eq!(played, (vec![5], Err("denied.expired_token")));
     }
 
     #[test]
     fn other_errors_end_polling() {
         let denied = json(400, r#"{"error":"access_denied"}"#);
-        let played = play(0, 1800, vec![Some(pending()), Some(denied)]);
+        let played = run_with_replies(0, 1800, vec![Some(pending()), Some(denied)]);
         assert_eq!(played, (vec![1, 1], Err("denied.access_denied")));
         let broken = json(200, "{}");
         assert_eq!(
-            play(1, 9, vec![Some(broken)]).1,
+            run_with_replies(1, 9, vec![Some(broken)]).1,
             Err("token.missing_access_token")
         );
     }

@@ -226,7 +226,7 @@ pub fn bearer(token: &Secret<String>) -> Result<HeaderValue, Error> {
 
 fn check_single_method(url: &Url, headers: &HeaderMap, body: Option<&[u8]>) -> Result<(), Error> {
     // Pair by pair: a pair that is not UTF-8 must not hide the others.
-    let carries = |form: &str| {
+    let has_token = |form: &str| {
         let names = form
             .split('&')
             .map(|pair| pair.split('=').next().unwrap_or_default());
@@ -239,7 +239,7 @@ fn check_single_method(url: &Url, headers: &HeaderMap, body: Option<&[u8]>) -> R
             }
         })
     };
-    if url.query().is_some_and(carries) {
+    if url.query().is_some_and(has_token) {
         return Err(Misuse::TokenInQuery.into());
     }
     let media = headers
@@ -255,7 +255,7 @@ fn check_single_method(url: &Url, headers: &HeaderMap, body: Option<&[u8]>) -> R
     let form = body
         .filter(|_| essence == "application/x-www-form-urlencoded")
         .map(String::from_utf8_lossy);
-    if headers.contains_key(AUTHORIZATION) || form.is_some_and(|form| carries(&form)) {
+    if headers.contains_key(AUTHORIZATION) || form.is_some_and(|form| has_token(&form)) {
         return Err(Misuse::TokenTwice.into());
     }
     Ok(())

@@ -93,15 +93,15 @@ impl TokenExchange {
         actor_token: Option<Secret<String>>,
         actor_token_type: Option<&str>,
     ) -> Result<Self, Error> {
-        let about = |member: &str| Error::from(Misuse::TokenExchange).about(member);
+        let invalid = |member: &str| Error::from(Misuse::TokenExchange).about(member);
         let actor_token = actor_token.filter(|token| !token.expose().is_empty());
         self.actor = match (actor_token, actor_token_type) {
             (None, None) => None,
             (Some(token), Some(name)) => {
                 Some((token, check_type_identifier(name, "actor_token_type")?))
             }
-            (Some(_), None) => return Err(about("actor_token_type is missing")),
-            (None, Some(_)) => return Err(about("actor_token is missing")),
+            (Some(_), None) => return Err(invalid("actor_token_type is missing")),
+            (None, Some(_)) => return Err(invalid("actor_token is missing")),
         };
         Ok(self)
     }

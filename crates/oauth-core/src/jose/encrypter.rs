@@ -17,7 +17,7 @@ pub trait Encrypter: Send + Sync {
     /// Encrypts a content with its key. `additional_data` is the header in base64url, which is authenticated as well.
     ///
     /// # Errors
-    /// If the key has another length than `enc` needs, or there is no randomness.
+    /// If the key does not have the length that `enc` needs, or there is no randomness.
     fn encrypt(
         &self,
         enc: Enc,

@@ -55,7 +55,7 @@ impl Jwe {
     ///
     /// # Errors
     /// `jwe.malformed`, `jws.duplicate_member`, `jws.unsupported_crit`, `jwe.compression`; `jwe.alg_not_allowed` for
-    /// algorithms that are not registered; `jwe.decryption` for parts with another length than the algorithm requires.
+    /// algorithms that are not registered; `jwe.decryption` for parts without the length that the algorithm requires.
     pub(crate) fn parse(token: &str, registered: RegisteredAlgs<'_>) -> Result<Self, Error> {
         let malformed = || Error::from(ProtocolViolation::JweMalformed);
         if token.len() > MAX_BYTES {
@@ -85,6 +85,7 @@ impl Jwe {
             _ => Err(malformed().about(name)),
         };
         let (alg, enc) = match_algorithms(text("alg")?, text("enc")?, registered)?;
+        // Compressed content is refused (RFC 7516 section 4.1.3): it can expand without a limit.
         if members.has("zip") {
             return Err(ProtocolViolation::JweCompression.into());
         }

@@ -98,7 +98,7 @@ impl Jws {
         super::compact(input, &self.signature)
     }
 
-    /// Checks that `typ` is one of these, or absent: that this is no token of another kind (RFC 8725 section 3.11).
+    /// Checks that `typ` is one of these, or absent: that this is not a token of another kind (RFC 8725 section 3.11).
     ///
     /// # Errors
     /// `jwt.typ`

@@ -128,8 +128,8 @@ impl KeySet {
                 keys.filter(fits).collect()
             }
             Some(_) => {
-                let nameless = self.keys.iter().filter(|entry| entry.id.is_none());
-                nameless.filter(fits).collect()
+                let keys_without_id = self.keys.iter().filter(|entry| entry.id.is_none());
+                keys_without_id.filter(fits).collect()
             }
             None => self.keys.iter().filter(fits).collect(),
         };
@@ -343,7 +343,7 @@ impl Entry {
 }
 
 impl KeyIssuer {
-    /// A value that is no string has no meaning, because the member is not registered.
+    /// A value that is not a string has no meaning, because the member is not registered.
     #[cfg(not(all(feature = "js", target_family = "wasm")))]
     fn read(object: &Object<'_>) -> Self {
         let issuer = object.get("issuer").and_then(Json::as_str);

@@ -91,7 +91,7 @@ impl<'a> Reader<'a> {
 
     fn array(&mut self, depth: usize) -> Result<Json<'a>, Flaw> {
         self.skip(1)?;
-        let inside = self.deeper(depth)?;
+        let inside = self.increase_depth(depth)?;
         let mut items = Vec::new();
         if !self.skip_closing(b']') {
             loop {
@@ -119,7 +119,7 @@ impl<'a> Reader<'a> {
                 };
                 self.skip_space();
                 self.rest = self.rest.strip_prefix(':').ok_or(Flaw::Syntax)?;
-                let inside = self.deeper(depth)?;
+                let inside = self.increase_depth(depth)?;
                 members.push((name, self.value(inside)?));
                 self.count()?;
                 if !self.skip_separator(b'}')? {
@@ -134,7 +134,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn deeper(&self, depth: usize) -> Result<usize, Flaw> {
+    fn increase_depth(&self, depth: usize) -> Result<usize, Flaw> {
         if depth < self.deepest {
             Ok(depth + 1)
         } else {

@@ -141,7 +141,11 @@ fn string_escapes_are_decoded_and_invalid_ones_refused() {
 
 #[test]
 fn quirks_are_serialized_as_in_provider_files() {
-    fn same<T: JsonForm + Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(value: T) {
+    fn assert_round_trip<
+        T: JsonForm + Serialize + DeserializeOwned + PartialEq + std::fmt::Debug,
+    >(
+        value: T,
+    ) {
         let text = to_text(&value);
         assert_eq!(serde_json::to_string(&value).ok(), Some(text.clone()));
         assert_eq!(serde_json::from_str(&text).ok().as_ref(), Some(&value));
@@ -156,8 +160,8 @@ fn quirks_are_serialized_as_in_provider_files() {
         Quirk::ErrorMeans(one(), "two".to_owned()),
         Quirk::ScopeOnRefresh(scope),
     ];
-    quirks.iter().cloned().for_each(same);
-    same(Rules {
+    quirks.iter().cloned().for_each(assert_round_trip);
+    assert_round_trip(Rules {
         strictness: Strictness::Strict,
         quirks,
     });

@@ -28,7 +28,7 @@ fn parse_registration(members: &str) -> Result<RegisteredClient, Error> {
     )
 }
 
-fn known() -> RegisteredClient {
+fn registered_client() -> RegisteredClient {
     parse_registration(BODY).unwrap()
 }
 
@@ -222,7 +222,7 @@ fn registration_access_token_must_be_valid_in_a_header() {
 
 #[test]
 fn renewed_credentials_replace_the_old_and_omitted_ones_are_kept() {
-    let known = known();
+    let known = registered_client();
     let answer = r#"{"client_id":"c","registration_access_token":"t2","token_endpoint_auth_method":"client_secret_basic"}"#;
     let client = read(answer, RegistrationContext::Known(&known)).unwrap();
     let text = client.to_json();
@@ -255,7 +255,7 @@ fn renewed_credentials_replace_the_old_and_omitted_ones_are_kept() {
 
 #[test]
 fn registration_round_trips_through_storage_for_its_server_only() {
-    let client = known();
+    let client = registered_client();
     let text = client.to_json();
     let again = RegisteredClient::from_json(text.expose(), &server()).unwrap();
     assert_eq!(again.to_json().expose(), text.expose());
@@ -288,7 +288,7 @@ fn registration_round_trips_through_storage_for_its_server_only() {
 
 #[test]
 fn debug_and_errors_show_no_registration_secret() {
-    let shown = format!("{:?} {:#?}", known(), known());
+    let shown = format!("{:?} {:#?}", registered_client(), registered_client());
     assert!(!shown.contains("S3CR3T") && !shown.contains("R3GT0K3N"));
     let error = parse_registration(&BODY.replace("2893276800", r#""S3CR3T""#)).unwrap_err();
     assert!(!format!("{error} {error:?}").contains("S3CR3T"));

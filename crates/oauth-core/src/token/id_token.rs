@@ -109,7 +109,7 @@ pub struct IdTokenChecks {
     /// The access token that came with the ID token; `at_hash`, if present, must match it. It is required in an
     /// unsolicited token.
     pub access_token: Option<Secret<String>>,
-    /// The code that came with the ID token through the browser; `c_hash` is required and must match it.
+    /// The code that came with the ID token through the browser; `c_hash` (section 3.3.2.11) is required and checked.
     pub code: Option<Secret<String>>,
     /// The state that came with the ID token through the browser; `s_hash`, if present, must match it.
     pub state: Option<Secret<String>>,
@@ -292,6 +292,7 @@ impl IdTokenChecks {
         }
     }
 
+    /// The claims with hashes of what came with the token, such as `at_hash` (section 3.3.2.11).
     fn hash_claims(&self, claims: &Claims) -> Result<Vec<HashClaim>, Error> {
         let (at_hash, c_hash) = (claims.text("at_hash")?, claims.text("c_hash")?);
         let s_hash = claims.text("s_hash")?;

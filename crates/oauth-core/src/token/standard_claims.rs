@@ -38,7 +38,7 @@ macro_rules! texts {
 }
 
 texts! {
-    /// The claims of OpenID Connect Core section 5.1. A claim of another type than the standard defines is absent: a
+    /// The claims of OpenID Connect Core section 5.1. A claim without the type that the standard defines is absent: a
     /// string is not a boolean, and `"false"` must never pass for `true`. [`Claims::get`] returns it unchanged, and
     /// [`Claims::as_map`] all others, including those in certain languages (`name#ja`).
     ///

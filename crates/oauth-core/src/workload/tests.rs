@@ -15,13 +15,13 @@ const URL: &str = "https://run.example/idtoken?api-version=2.0";
 
 /// Variables and files that a test replaces while it runs.
 #[derive(Default)]
-struct Around(Mutex<Vec<(String, String)>>);
+struct FakeEnvironment(Mutex<Vec<(String, String)>>);
 
-impl Around {
+impl FakeEnvironment {
     fn with(name: &str, text: &str) -> Arc<Self> {
-        let around = Arc::new(Self::default());
-        around.set(name, text);
-        around
+        let environment = Arc::new(Self::default());
+        environment.set(name, text);
+        environment
     }
 
     fn set(&self, name: &str, text: &str) {
@@ -37,7 +37,7 @@ impl Around {
     }
 }
 
-impl Environment for Around {
+impl Environment for FakeEnvironment {
     fn variable(&self, name: &str) -> Option<Secret<String>> {
         self.get(name)
     }
@@ -72,7 +72,7 @@ fn endpoint() -> WorkloadTokenService {
 }
 
 fn token_file(source: CredentialSource) -> WorkloadToken {
-    WorkloadToken::from_source(source, Arc::new(Around::default()))
+    WorkloadToken::from_source(source, Arc::new(FakeEnvironment::default()))
 }
 
 fn client(token: WorkloadToken) -> Client {
@@ -206,7 +206,7 @@ fn variables_and_files_are_read_for_each_request() {
         (in_json, [r#"{"token":""#, r#""}"#]),
     ];
     for (source, [before, after]) in sources {
-        let around = Around::with("there", "");
+        let around = FakeEnvironment::with("there", "");
         let client = client(WorkloadToken::from_source(source, around.clone()));
         for subject in ["first", "second"] {
             around.set("there", &format!("{before}{}{after}", token_for(subject)));
@@ -220,7 +220,7 @@ fn variables_and_files_are_read_for_each_request() {
 #[test]
 fn missing_or_malformed_source_is_named_without_its_content() {
     let refused = |source: CredentialSource, text: &str| {
-        let token = WorkloadToken::from_source(source, Around::with("there", text));
+        let token = WorkloadToken::from_source(source, FakeEnvironment::with("there", text));
         let mut exchange = client(token).client_credentials(Scope::none());
         let error = exchange.resume(&at(), Input::Begin).map(drop).unwrap_err();
         assert!(
@@ -276,7 +276,7 @@ fn plain_http_service_is_allowed_only_on_loopback_and_the_metadata_address() {
 
 #[test]
 fn workload_token_is_exchanged_for_the_clients_tokens() {
-    let around = Around::with("there", "opaque-1");
+    let around = FakeEnvironment::with("there", "opaque-1");
     let source = CredentialSource::Variable("there".to_owned());
     let token = WorkloadToken::from_source(source, around.clone());
     let subject = SubjectToken::new(token, "jwt", "//pool/provider")

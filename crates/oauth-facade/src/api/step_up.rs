@@ -22,8 +22,8 @@ impl ApiCall {
         if self.on_step_up == OnStepUp::HandBack {
             return false;
         }
-        let wish = self.request.required_step_up(status, fields);
-        self.required_step_up = wish.map(|(step_up, again)| StepUpRequirements {
+        let requirements = self.request.required_step_up(status, fields);
+        self.required_step_up = requirements.map(|(step_up, again)| StepUpRequirements {
             step_up,
             retry: again,
         });
@@ -35,8 +35,8 @@ impl ApiCall {
 
     /// The required step-up, as JSON with the members of [`step_up`](crate::step_up).
     pub fn step_up_json(&self) -> Option<String> {
-        let wish = self.required_step_up.as_ref();
-        wish.map(|wish| json::to_text(&wish.step_up))
+        let requirements = self.required_step_up.as_ref();
+        requirements.map(|required| json::to_text(&required.step_up))
     }
 
     /// Continues after the user was asked: the request is sent again.

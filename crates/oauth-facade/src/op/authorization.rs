@@ -198,8 +198,8 @@ impl Authorize {
                 let step_up: StepUp = json::from_text(&text.0).ok_or_else(|| {
                     Error::from(oauth_core::error::Misuse::ParameterValue).about("step_up")
                 })?;
-                let nobodys = || Arc::new(Tokens::bearer(""));
-                let tokens = self.tokens.clone().unwrap_or_else(nobodys);
+                let tokens_without_user = || Arc::new(Tokens::bearer(""));
+                let tokens = self.tokens.clone().unwrap_or_else(tokens_without_user);
                 request.step_up(step_up, &tokens)
             }
         })

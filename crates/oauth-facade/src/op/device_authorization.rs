@@ -82,10 +82,10 @@ impl DeviceAuthorizationResponse {
 /// The QR code: light modules are drawn as blocks, and so is its quiet zone.
 fn qr_code(text: &str) -> Option<String> {
     let code = QrCode::new(text).ok()?;
-    let mut drawn = code.render::<Dense1x2>();
-    drawn.dark_color(Dense1x2::Light);
-    drawn.light_color(Dense1x2::Dark);
-    Some(drawn.build())
+    let mut renderer = code.render::<Dense1x2>();
+    renderer.dark_color(Dense1x2::Light);
+    renderer.light_color(Dense1x2::Dark);
+    Some(renderer.build())
 }
 
 #[cfg(test)]
@@ -108,9 +108,9 @@ mod tests {
             };
             if is_light { 255 } else { 0 }
         });
-        let grids = seen.detect_grids();
-        assert_eq!(grids.len(), 1);
-        grids[0].decode().unwrap().1
+        let detected_codes = seen.detect_grids();
+        assert_eq!(detected_codes.len(), 1);
+        detected_codes[0].decode().unwrap().1
     }
 
     #[test]

@@ -31,13 +31,13 @@ const fn fingerprint() -> u64 {
 pub(super) const fn fields(mut hash: u64, fields: &[FieldDoc]) -> u64 {
     let mut at = 0;
     while at < fields.len() {
-        hash = shape(text(hash, fields[at].name), fields[at].shape);
+        hash = hash_shape(text(hash, fields[at].name), fields[at].shape);
         at += 1;
     }
     hash
 }
 
-const fn shape(hash: u64, value: Shape) -> u64 {
+const fn hash_shape(hash: u64, value: Shape) -> u64 {
     match value {
         Shape::Text => text(hash, "text"),
         Shape::Secret => text(hash, "secret"),
@@ -53,7 +53,7 @@ const fn shape(hash: u64, value: Shape) -> u64 {
         Shape::Json => text(hash, "json"),
         Shape::JsonText => text(hash, "json text"),
         Shape::Tokens => text(hash, "tokens"),
-        Shape::Maybe(inner) => shape(text(hash, "maybe"), *inner),
+        Shape::Maybe(inner) => hash_shape(text(hash, "maybe"), *inner),
         Shape::Record(record) => fields(text(hash, record.name), record.members),
     }
 }

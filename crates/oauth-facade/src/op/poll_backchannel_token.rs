@@ -31,7 +31,7 @@ arguments! {
         let grant = grant::Ciba::new(self.auth_req_id);
         let schedule = match self.expires_at {
             Some(expires_at) => PollSchedule::until(expires_at, self.interval),
-            None => PollSchedule::once(),
+            None => PollSchedule::without_waiting(),
         };
         schedule.sign_in(client, grant, &self.request)
     }

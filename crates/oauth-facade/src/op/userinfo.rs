@@ -40,7 +40,7 @@ arguments! {
 outcome! {
     /// The claims about a user (OpenID Connect Core section 5.1).
     ///
-    /// A standard claim of another type than the standard defines is absent: the string "false" is not a boolean, and
+    /// A standard claim without the type that the standard defines is absent: the string "false" is not a boolean, and
     /// must not pass for true. The unchanged claim is in `claims`.
     pub struct UserClaims {
         /// The subject, which with the issuer identifies the user: the `sub` of the ID token. No other claim identifies

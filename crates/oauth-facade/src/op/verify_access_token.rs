@@ -111,7 +111,7 @@ arguments! {
     }
 }
 
-/// Verifies the access tokens of one API. What is required of them is read once, for all.
+/// Verifies the access tokens of one API. The requirements are read once.
 #[derive(Debug, Clone)]
 pub struct Verifier {
     verifier: AccessTokenVerifier,
@@ -147,7 +147,7 @@ impl VerifyAccessToken {
     }
 }
 
-/// A page is no API, and its module has no room for unused code.
+/// Left out of the browser module: a page is not an API, and the size of the module is limited.
 #[cfg(all(feature = "sha2", not(all(feature = "js", target_family = "wasm"))))]
 mod request {
     use std::time::Duration;
@@ -194,7 +194,7 @@ mod request {
 #[cfg(not(all(feature = "sha2", not(all(feature = "js", target_family = "wasm")))))]
 impl VerifyApiRequest {
     fn exchange(self, _: &Client) -> Result<ErasedExchange, Error> {
-        Err(Error::from(Misuse::NotSupported).about("a page is no API"))
+        Err(Error::from(Misuse::NotSupported).about("a page is not an API"))
     }
 }
 

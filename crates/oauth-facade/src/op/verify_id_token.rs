@@ -74,7 +74,7 @@ arguments! {
 outcome! {
     /// The claims of a verified ID token (OpenID Connect Core sections 2 and 5.1).
     ///
-    /// A standard claim of another type than the standard defines is absent, such as the string "true" that some
+    /// A standard claim without the type that the standard defines is absent, such as the string "true" that some
     /// servers send instead of a boolean. The unchanged claim is in `claims`.
     pub struct IdToken {
         /// The user who signed in, identified together with the issuer. No other claim identifies a user, not even the

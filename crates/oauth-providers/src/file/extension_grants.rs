@@ -1,4 +1,4 @@
-//! `[extension_grants.NAME]`: extension grants, which no standard defines (RFC 6749 section 4.5).
+//! `[extension_grants.NAME]` in a provider file: grants that no standard defines (RFC 6749 section 4.5).
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use oauth_core::grant::{
 use serde::Deserialize;
 
 use super::{File, at_member, is_name};
-use crate::template::bad;
+use crate::template::provider_data_error;
 
 /// The description of one grant.
 #[derive(Debug, Clone, Deserialize)]
@@ -19,7 +19,7 @@ pub(crate) struct Description {
     #[serde(default)]
     client_auth: ClientUse,
     /// Whether tokens are renewed with a refresh token from the response.
-    #[serde(default = "yes")]
+    #[serde(default = "default_true")]
     refresh_token: bool,
     /// Parameters that are always sent.
     #[serde(default)]
@@ -49,7 +49,7 @@ struct Parameter {
     #[serde(default)]
     #[allow(dead_code, reason = "documents the format of the file")]
     description: String,
-    #[serde(default = "yes")]
+    #[serde(default = "default_true")]
     required: bool,
     #[serde(default)]
     secret: bool,
@@ -57,7 +57,7 @@ struct Parameter {
     repeated: bool,
 }
 
-const fn yes() -> bool {
+const fn default_true() -> bool {
     true
 }
 
@@ -67,14 +67,14 @@ impl File {
     /// # Errors
     /// `provider.data`, naming the member.
     pub(crate) fn extension_grants(&self) -> Result<Vec<ExtensionGrantDefinition>, Error> {
-        let read = |(name, described): (&String, &Description)| {
+        let read = |(name, description): (&String, &Description)| {
             if !is_name(name, b'_') {
-                return Err(bad(&format!(
+                return Err(provider_data_error(&format!(
                     "extension_grants.{name}: not a name for a grant"
                 )));
             }
-            let wrong = |error: Error| at_member(&format!("extension_grants.{name}"), &error);
-            described.read(name).map_err(wrong)
+            let with_name = |error: Error| at_member(&format!("extension_grants.{name}"), &error);
+            description.read(name).map_err(with_name)
         };
         self.extension_grants.iter().map(read).collect()
     }

@@ -9,7 +9,7 @@ use oauth_core::{Error, Scope};
 use serde::Deserialize;
 
 use super::File;
-use crate::template::bad;
+use crate::template::provider_data_error;
 
 /// The description of such a JWT.
 #[derive(Debug, Clone, Deserialize)]
@@ -67,18 +67,19 @@ impl Description {
         let mut requirements = AssertionRequirements::new();
         if let Some(audience) = &self.audience {
             if audience.is_empty() {
-                return Err(bad("jwt_bearer.audience: empty"));
+                return Err(provider_data_error("jwt_bearer.audience: empty"));
             }
             requirements = requirements.audience(audience);
         }
         if let Some(seconds) = self.lifetime {
             if seconds == 0 {
-                return Err(bad("jwt_bearer.lifetime: 0"));
+                return Err(provider_data_error("jwt_bearer.lifetime: 0"));
             }
             requirements = requirements.lifetime(seconds);
         }
         let read = |name: &String| {
-            let wrong = || bad(&format!("jwt_bearer.algs: no algorithm is called {name}"));
+            let wrong =
+                || provider_data_error(&format!("jwt_bearer.algs: no algorithm is called {name}"));
             Alg::from_name(name).ok_or_else(wrong)
         };
         let algs = self.algs.iter().map(read).collect::<Result<Vec<_>, _>>()?;
@@ -91,8 +92,9 @@ impl Description {
         }
         for (name, claim) in &self.claims {
             let required = requirements.claim(name, &claim.values);
-            requirements = required
-                .map_err(|_| bad(&format!("jwt_bearer.claims.{name}: callers cannot set it")))?;
+            requirements = required.map_err(|_| {
+                provider_data_error(&format!("jwt_bearer.claims.{name}: callers cannot set it"))
+            })?;
         }
         Ok(requirements)
     }

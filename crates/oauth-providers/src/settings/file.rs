@@ -102,12 +102,15 @@ pub(super) fn read(
         return google(kind, client);
     }
     if let Some(Json::Object(section)) = file.get("AzureAd") {
-        return entra(section, &ENTRA_SECTION);
+        return entra_settings(section, &ENTRA_SECTION);
     }
     [ENTRA_LOGIN, ENTRA_PRINCIPAL]
         .iter()
         .find(|names| file.get(names.client_id).is_some())
-        .map_or_else(|| plain(&file, environment), |names| entra(&file, names))
+        .map_or_else(
+            || plain(&file, environment),
+            |names| entra_settings(&file, names),
+        )
 }
 
 /// <https://developers.google.com/api-client-library/dotnet/guide/aaa_client_secrets>
@@ -157,7 +160,7 @@ fn external_account(
     })
 }
 
-fn entra(file: &Object<'_>, names: &EntraNames) -> Result<ClientSettings, Error> {
+fn entra_settings(file: &Object<'_>, names: &EntraNames) -> Result<ClientSettings, Error> {
     let cloud = member(file, names.instance)?.unwrap_or(ENTRA);
     if cloud.trim_end_matches('/') != ENTRA {
         return Err(unsupported(&format!(

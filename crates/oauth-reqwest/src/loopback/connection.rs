@@ -112,7 +112,7 @@ impl CallbackConnection {
     pub(super) async fn respond(mut self, answer: Answer) {
         let mut bytes = answer.bytes();
         if self.head.as_ref().is_ok_and(|head| head.method == "HEAD") {
-            // It gets no content (RFC 9110 section 9.3.2).
+            // The response to HEAD has no content (RFC 9110 section 9.3.2).
             bytes.truncate(bytes.find("\r\n\r\n").map_or(bytes.len(), |end| end + 4));
         }
         let write = async {

@@ -59,11 +59,11 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Head, Flaw> {
         return Err(Flaw::Malformed);
     };
     let host = std::str::from_utf8(host.value).ok();
-    let place = request
+    let position = request
         .path
         .zip(host)
         .and_then(|(target, host)| host_and_target(target, host));
-    match (request.method, place) {
+    match (request.method, position) {
         (Some(method), Some((host, target))) => Ok(Head {
             method: method.to_owned(),
             target,

@@ -33,7 +33,7 @@ impl ListenerSockets {
         let socket = bound.map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
         let host = host_of(&literal(address.ip()), address.port());
-        Ok((Self::one(socket), host))
+        Ok((Self::single(socket), host))
     }
 
     /// The address that a redirect URI names, and the URI with the port that was bound.
@@ -53,12 +53,14 @@ impl ListenerSockets {
         let requested_port = if named { url.port() } else { 0 };
         let failed = |error| failed(requested_port, error);
         let bound = match ip {
-            Some(ip) => Self::one(
+            Some(ip) => Self::single(
                 TcpListener::bind((ip, requested_port))
                     .await
                     .map_err(failed)?,
             ),
-            None => Self::both(requested_port).await.map_err(failed)?,
+            None => Self::bind_ipv4_and_ipv6(requested_port)
+                .await
+                .map_err(failed)?,
         };
         let port = bound.first.local_addr().map_err(failed)?.port();
         let uri = if named && requested_port != 0 {
@@ -73,13 +75,13 @@ impl ListenerSockets {
 
     /// Both addresses of `localhost`. A port that another process has in one of them is not used: that
     /// process would receive callbacks.
-    async fn both(port: u16) -> io::Result<Self> {
+    async fn bind_ipv4_and_ipv6(port: u16) -> io::Result<Self> {
         let mut tries = MAX_PORT_TRIES;
         loop {
             let first = match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
                 Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
                     let v6 = TcpListener::bind((Ipv6Addr::LOCALHOST, port)).await;
-                    return v6.map(Self::one).map_err(|_| error);
+                    return v6.map(Self::single).map_err(|_| error);
                 }
                 bound => bound?,
             };
@@ -100,7 +102,7 @@ impl ListenerSockets {
         }
     }
 
-    const fn one(first: TcpListener) -> Self {
+    const fn single(first: TcpListener) -> Self {
         Self {
             first,
             second: None,
@@ -137,8 +139,8 @@ fn has_port(uri: &str) -> bool {
 }
 
 fn address(host: &str) -> Option<IpAddr> {
-    let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
-    bare.unwrap_or(host).parse().ok()
+    let without_brackets = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    without_brackets.unwrap_or(host).parse().ok()
 }
 
 fn literal(ip: IpAddr) -> String {

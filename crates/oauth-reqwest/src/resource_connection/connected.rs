@@ -126,11 +126,11 @@ impl Connected {
             let assertion = provider.assertion(driver, &self.connection, &nothing).await;
             // An error of the identity provider says nothing about the client at the API's server.
             let assertion = assertion.map_err(Failure::Other)?;
-            let vouched = self.redeem(settings, assertion).await;
-            return vouched.map(Some).map_err(|error| self.failure(error));
+            let result = self.redeem(settings, assertion).await;
+            return result.map(Some).map_err(|error| self.failure(error));
         }
-        let entered = self.enter_code(settings, LoginReason::None).await;
-        entered.map_err(|error| self.failure(error))
+        let result = self.enter_code(settings, LoginReason::None).await;
+        result.map_err(|error| self.failure(error))
     }
 
     /// Signs the user in with the browser; returns the tokens.
@@ -174,15 +174,15 @@ impl Connected {
             let assertion = provider.assertion(&settings.driver, &self.connection, &scope);
             return self.redeem(settings, assertion.await?).await;
         }
-        let occasion = LoginReason::Short(short, required);
-        if let Some(token) = self.enter_code(settings, occasion).await? {
+        let reason = LoginReason::Short(short, required);
+        if let Some(token) = self.enter_code(settings, reason).await? {
             return Ok(token);
         }
         let listener = match listener {
             Some(listener) => listener,
             None => sign_in::registered_listener(settings, &self.connection).await?,
         };
-        self.sign_in(settings, listener, occasion).await
+        self.sign_in(settings, listener, reason).await
     }
 
     async fn sign_in(

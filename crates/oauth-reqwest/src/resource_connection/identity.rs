@@ -62,9 +62,9 @@ impl IdentityProvider {
                 };
                 let login = held.as_ref().map_or(&*login, |held| &**held.tokens());
                 let request = connection.renewed_identity_request(login, additional_scope, now)?;
-                let vouched = driver.run(self.client.identity_assertion(request)).await;
+                let result = driver.run(self.client.identity_assertion(request)).await;
                 drop(held);
-                vouched
+                result
             }
             vouched => vouched,
         }

@@ -375,8 +375,8 @@ pub(super) async fn step_up(
         // The server would refuse this client the scope.
         let mut earlier = PreviousConnection::without_client(&connected.connection);
         earlier.required_scope = required.scope.clone().unwrap_or_default();
-        let occasion = LoginReason::Short(short, required);
-        let token = replace_client(settings, state, &connected, earlier, occasion).await?;
+        let reason = LoginReason::Short(short, required);
+        let token = replace_client(settings, state, &connected, earlier, reason).await?;
         return Ok(Some(token));
     }
     let token = connected.widen(settings, None, short, required).await?;

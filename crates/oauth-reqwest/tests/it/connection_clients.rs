@@ -52,30 +52,30 @@ async fn an_initial_access_token_permits_registration() {
     let served = start_twin();
     served.with(|twin| twin.set_initial_access_token(Some("S3CR3T-init")));
     let store = Arc::new(MemoryStore::new());
-    let entitled = |token: Option<&str>| {
+    let connect_with = |token: Option<&str>| {
         let registration = Registration::new(ClientMetadata::of_native_app("Notes"));
         let registration = registration.initial_access_token(token.map(Secret::from));
         connection(request(&served).register(registration), &store)
     };
     for wrong in [None, Some("S3CR3T-other")] {
-        let (connection, pages) = entitled(wrong);
+        let (connection, pages) = connect_with(wrong);
         let refused = connection.token().await.map(drop).unwrap_err();
         assert_eq!(refused.server_error().unwrap().status(), Some(401));
         assert!(!format!("{refused} {refused:?} {connection:?}").contains("S3CR3T"));
         assert_eq!(pages.load(Ordering::SeqCst), 0);
     }
-    let (connection, pages) = entitled(Some("S3CR3T-init"));
+    let (connection, pages) = connect_with(Some("S3CR3T-init"));
     let reply = connection.authorized().get(&api(&served)).send().await;
     assert_eq!(reply.unwrap().status(), 200);
     assert_eq!(pages.load(Ordering::SeqCst), 1);
 
     // It is sent only to the registration endpoint, and not stored.
-    let (first_requests, elsewhere) = served.with(|twin| {
+    let (registration_requests, other_requests) = served.with(|twin| {
         let (there, elsewhere): (Vec<_>, Vec<_>) = twin
             .log()
             .iter()
             .partition(|entry| entry.path == "/register");
-        let shown = |entry: &&Entry| {
+        let describe = |entry: &&Entry| {
             let Entry {
                 headers,
                 query,
@@ -85,17 +85,17 @@ async fn an_initial_access_token_permits_registration() {
             format!("{headers:?} {query:?} {form:?} {:?}", entry.body)
         };
         (
-            there.iter().map(shown).collect::<Vec<_>>(),
-            elsewhere.iter().map(shown).collect::<Vec<_>>(),
+            there.iter().map(describe).collect::<Vec<_>>(),
+            elsewhere.iter().map(describe).collect::<Vec<_>>(),
         )
     });
-    assert_eq!(first_requests.len(), 3);
+    assert_eq!(registration_requests.len(), 3);
     assert!(
-        first_requests[2].contains("Bearer S3CR3T-init"),
+        registration_requests[2].contains("Bearer S3CR3T-init"),
         "{}",
-        first_requests[2]
+        registration_requests[2]
     );
-    assert!(!elsewhere.iter().any(|entry| entry.contains("S3CR3T")));
+    assert!(!other_requests.iter().any(|entry| entry.contains("S3CR3T")));
     let keys = store.scan(None).await.unwrap().keys;
     assert!(!keys.is_empty());
     for key in keys {
@@ -105,7 +105,7 @@ async fn an_initial_access_token_permits_registration() {
 }
 
 /// Serves this document, and counts the requests.
-fn home(document: Arc<Mutex<String>>) -> (String, Arc<AtomicUsize>) {
+fn serve_document(document: Arc<Mutex<String>>) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     let times = Arc::<AtomicUsize>::default();
@@ -130,7 +130,7 @@ fn home(document: Arc<Mutex<String>>) -> (String, Arc<AtomicUsize>) {
 #[tokio::test]
 async fn a_client_is_identified_by_its_metadata_document() {
     let document = Arc::<Mutex<String>>::default();
-    let (home, fetched) = home(Arc::clone(&document));
+    let (home, fetched) = serve_document(Arc::clone(&document));
     let url = danger::loopback_client_id_url(&format!("{home}/client.json")).unwrap();
     let mut metadata = ClientMetadata::of_native_app("Notes");
     metadata.redirect_uris = vec![RedirectUri::parse("http://127.0.0.1/callback").unwrap()];

@@ -26,11 +26,11 @@ pub(crate) struct Stage {
 
 impl Stage {
     async fn new() -> Self {
-        Self::over(None).await
+        Self::with_store(None).await
     }
 
     /// A stage with this store instead of the default one.
-    pub(crate) async fn over(store: Option<Arc<dyn Store>>) -> Self {
+    pub(crate) async fn with_store(store: Option<Arc<dyn Store>>) -> Self {
         let (first, second) = (start_twin(), start_twin());
         let mut apis = Siblings::start(&first, &second);
         if let Some(store) = store {
@@ -47,7 +47,7 @@ impl Stage {
             request,
         };
         assert_eq!(stage.call().await, Ok(200));
-        stage.age().await;
+        stage.age_connection().await;
         stage
     }
 
@@ -56,7 +56,7 @@ impl Stage {
     }
 
     /// Makes the stored connection older.
-    pub(crate) async fn age(&self) {
+    pub(crate) async fn age_connection(&self) {
         let (store, key) = (&*self.apis.store, self.request.key(""));
         let record = connections::load(store, &key).await.unwrap();
         let text = record.connection.unwrap().to_json().unwrap();
@@ -68,15 +68,15 @@ impl Stage {
     }
 
     /// Has the API refuse the token that the connection has.
-    pub(crate) async fn refuse(&self) -> String {
+    pub(crate) async fn refuse_token(&self) -> String {
         let token = token(&self.connection).await;
         let mut state = self.apis.state.lock().unwrap();
         state.dead.insert(format!("Bearer {token}"));
         token
     }
 
-    /// Has the API name this server.
-    pub(crate) fn name(&self, server: &Served) {
+    /// Has the API name this authorization server.
+    pub(crate) fn set_authorization_server(&self, server: &Served) {
         let mut state = self.apis.state.lock().unwrap();
         server.base().clone_into(&mut state.issuers[0]);
     }
@@ -89,8 +89,8 @@ impl Stage {
 #[tokio::test]
 async fn after_a_refused_token_the_connection_follows_the_api_to_a_new_server() {
     let stage = Stage::new().await;
-    let old = stage.refuse().await;
-    stage.name(&stage.second);
+    let old = stage.refuse_token().await;
+    stage.set_authorization_server(&stage.second);
     let refreshes = counters(&stage.first).refreshes;
     assert_eq!(stage.call().await, Ok(200));
     assert_eq!(stage.apis.logins(), 2);
@@ -116,8 +116,8 @@ async fn after_a_refused_token_the_connection_follows_the_api_to_a_new_server() 
 #[tokio::test]
 async fn fifty_refused_callers_rediscover_once() {
     let stage = Stage::new().await;
-    stage.refuse().await;
-    stage.name(&stage.second);
+    stage.refuse_token().await;
+    stage.set_authorization_server(&stage.second);
     let before = stage.metadata_requests();
     let calls = (0..50).map(|_| {
         let (connection, url) = (stage.connection.clone(), stage.apis.url("a"));
@@ -138,7 +138,7 @@ async fn unchanged_metadata_is_fetched_once_in_five_minutes() {
     let stage = Stage::new().await;
     let before = stage.metadata_requests();
     for renewals in 1..=3 {
-        stage.refuse().await;
+        stage.refuse_token().await;
         assert_eq!(stage.call().await, Ok(200));
         assert_eq!(counters(&stage.first).refreshes, renewals);
         assert_eq!(stage.metadata_requests() - before, 1);
@@ -149,8 +149,8 @@ async fn unchanged_metadata_is_fetched_once_in_five_minutes() {
     let stage = Stage::new().await;
     stage.apis.state.lock().unwrap().names_on_refusal = false;
     let before = stage.metadata_requests();
-    stage.refuse().await;
-    stage.name(&stage.second);
+    stage.refuse_token().await;
+    stage.set_authorization_server(&stage.second);
     assert_eq!(stage.call().await, Ok(200));
     assert_eq!(
         (stage.metadata_requests(), stage.apis.logins()),
@@ -161,14 +161,14 @@ async fn unchanged_metadata_is_fetched_once_in_five_minutes() {
 #[tokio::test]
 async fn changes_of_server_cause_at_most_one_login_an_hour() {
     let stage = Stage::new().await;
-    stage.refuse().await;
-    stage.name(&stage.second);
+    stage.refuse_token().await;
+    stage.set_authorization_server(&stage.second);
     assert_eq!(stage.call().await, Ok(200));
     assert_eq!(stage.apis.logins(), 2);
     for server in [&stage.first, &stage.second, &stage.first] {
-        stage.age().await;
-        stage.refuse().await;
-        stage.name(server);
+        stage.age_connection().await;
+        stage.refuse_token().await;
+        stage.set_authorization_server(server);
         assert_eq!(stage.call().await, Ok(200));
     }
     assert_eq!(stage.apis.logins(), 2);
@@ -197,9 +197,9 @@ async fn a_preregistered_client_does_not_follow_the_api_to_another_server() {
         request,
     };
     assert_eq!(stage.call().await, Ok(200));
-    stage.age().await;
-    stage.refuse().await;
-    stage.name(&stage.second);
+    stage.age_connection().await;
+    stage.refuse_token().await;
+    stage.set_authorization_server(&stage.second);
     assert_eq!(stage.call().await, Err("connect.issuer"));
     assert!(stage.second.with(|twin| twin.log().is_empty()));
 }

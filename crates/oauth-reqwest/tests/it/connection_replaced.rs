@@ -78,11 +78,11 @@ async fn replaced_grants(stage: &Stage) -> BTreeSet<String> {
 
 /// A stage whose API has moved, and refuses the earlier token.
 async fn moved_stage(store: Option<Arc<dyn Store>>) -> (Stage, BTreeSet<String>) {
-    let stage = Stage::over(store).await;
+    let stage = Stage::with_store(store).await;
     let before = grants(&stage).await;
     assert_eq!(before.len(), 1);
-    stage.refuse().await;
-    stage.name(&stage.second);
+    stage.refuse_token().await;
+    stage.set_authorization_server(&stage.second);
     (stage, before)
 }
 
@@ -133,14 +133,14 @@ async fn a_failed_removal_is_retried_by_the_next_connection_and_costs_no_token()
 
 #[tokio::test]
 async fn processes_with_tokens_of_the_former_server_follow_without_a_login() {
-    let stage = Stage::over(None).await;
+    let stage = Stage::with_store(None).await;
     let (url, before) = (stage.apis.url("a"), grants(&stage).await);
     // Two more connections, which have read the tokens.
     let (second, third) = (stage.apis.connection("a"), stage.apis.connection("a"));
     assert_eq!(token(&second).await, token(&stage.connection).await);
     let held = third.token().await.unwrap();
-    stage.refuse().await;
-    stage.name(&stage.second);
+    stage.refuse_token().await;
+    stage.set_authorization_server(&stage.second);
     assert_eq!(stage.call().await, Ok(200));
     assert!(grants(&stage).await.is_disjoint(&before));
     // One is refused by the API, the other tries to renew at the former server.
@@ -173,7 +173,7 @@ async fn concurrent_moves_to_a_new_server_leave_one_grant() {
 
 #[tokio::test]
 async fn concurrent_first_connections_leave_one_grant() {
-    let stage = Stage::over(None).await;
+    let stage = Stage::with_store(None).await;
     let url = stage.apis.url("b");
     stage.connection.forget().await.unwrap();
     let calls = (0..6).map(|_| {
@@ -192,7 +192,7 @@ async fn concurrent_first_connections_leave_one_grant() {
 
 #[tokio::test]
 async fn a_sign_in_that_finishes_after_another_connection_leaves_no_tokens() {
-    let stage = Stage::over(None).await;
+    let stage = Stage::with_store(None).await;
     stage.connection.forget().await.unwrap();
     let (url, page) = (stage.apis.url("b"), Arc::new(Mutex::new(None)));
     let slow = stage.apis.connection("b").open({

@@ -215,7 +215,7 @@ async fn check_separate_connections(a: &Served, b: &Served) {
     assert!(scope.unwrap().split(' ').any(|name| name == "write"));
     assert_eq!((both.logins(), token(&of_b).await), (3, token_of_b.clone()));
 
-    // Nor in another process with the same store, nor after the connection to one is forgotten.
+    // The same holds in another process with the same store, and after the connection to one is forgotten.
     let again = token(&both.connection("a")).await;
     assert_eq!(again, token(&of_a).await);
     of_a.forget().await.unwrap();
@@ -246,18 +246,22 @@ async fn apis_at_one_server_have_separate_clients_logins_and_tokens() {
 async fn requests_for_one_connection_never_reach_the_other() {
     let one = start_twin();
     let both = Siblings::start(&one, &one);
-    let of_a = both.connection("a");
-    assert_eq!(status(&of_a, &both.url("a")).await, Ok(200));
+    let connection_a = both.connection("a");
+    assert_eq!(status(&connection_a, &both.url("a")).await, Ok(200));
     for (path, code) in [
         ("b", "resource.not_covered"),
         ("ab", "resource.not_covered"),
         ("a/../b", "url.syntax"),
         ("a/%2e%2e/b", "url.syntax"),
     ] {
-        assert_eq!(status(&of_a, &both.url(path)).await, Err(code), "{path}");
+        assert_eq!(
+            status(&connection_a, &both.url(path)).await,
+            Err(code),
+            "{path}"
+        );
     }
     // The caller gets a redirect from one to the other, which is not followed.
-    assert_eq!(status(&of_a, &both.url("a/moved")).await, Ok(307));
+    assert_eq!(status(&connection_a, &both.url("a/moved")).await, Ok(307));
     assert!(both.tokens("b").is_empty());
 }
 

@@ -56,21 +56,21 @@ enum NextSave {
     Overtaken(Secret<String>),
 }
 
-struct Troubled {
+struct FaultyStore {
     inner: Arc<MemoryStore>,
-    trouble: Mutex<Option<NextSave>>,
+    next_save: Mutex<Option<NextSave>>,
 }
 
-impl Troubled {
+impl FaultyStore {
     fn new(trouble: impl Into<Option<NextSave>>) -> Arc<Self> {
         Arc::new(Self {
             inner: Arc::default(),
-            trouble: Mutex::new(trouble.into()),
+            next_save: Mutex::new(trouble.into()),
         })
     }
 }
 
-impl Store for Troubled {
+impl Store for FaultyStore {
     fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
         self.inner.load(key)
     }
@@ -82,7 +82,7 @@ impl Store for Troubled {
         version: u64,
         times: RecordTimes,
     ) -> Answer<'a, SaveOutcome> {
-        let trouble = self.trouble.lock().unwrap().take();
+        let trouble = self.next_save.lock().unwrap().take();
         Box::pin(async move {
             match trouble {
                 Some(NextSave::Broken) => return Err(Error::lost(Cause::unsent("out of order"))),
@@ -110,7 +110,7 @@ fn key(served: &Served) -> String {
 #[tokio::test]
 async fn a_connection_that_cannot_be_stored_is_not_used() {
     let (served, pages) = (start_twin(), Arc::default());
-    let connection = connection(&served, &pages, Troubled::new(NextSave::Broken));
+    let connection = connection(&served, &pages, FaultyStore::new(NextSave::Broken));
     connection.token().await.map(drop).unwrap_err();
     assert_eq!(pages.load(Ordering::SeqCst), 0);
     // The store works again.
@@ -127,7 +127,11 @@ async fn two_workers_connecting_at_once_use_the_same_client() {
     let stored = connections::load(&*other, &key(&served)).await.unwrap();
     let theirs = stored.connection.unwrap().to_json().unwrap();
 
-    let second = connection(&served, &pages, Troubled::new(NextSave::Overtaken(theirs)));
+    let second = connection(
+        &served,
+        &pages,
+        FaultyStore::new(NextSave::Overtaken(theirs)),
+    );
     let client_id_of = async |connection: &ResourceConnection| {
         let reply = connection.authorized().get(&api(&served)).send().await;
         let text = reply.unwrap().text().await.unwrap();
@@ -146,7 +150,7 @@ async fn two_workers_connecting_at_once_use_the_same_client() {
 async fn forgetting_a_connection_while_another_is_made_keeps_its_client() {
     let (served, pages) = (start_twin(), Arc::default());
     let tombstone = Secret::new(String::new());
-    let store = Troubled::new(NextSave::Overtaken(tombstone));
+    let store = FaultyStore::new(NextSave::Overtaken(tombstone));
     let first = connection(&served, &pages, store.clone());
     let token = first.token().await.unwrap();
     // There is no other client: this one is used, and stored for the next run.
@@ -199,12 +203,12 @@ async fn a_stored_connection_is_rediscovered_after_a_day() {
 #[tokio::test]
 async fn equivalent_urls_share_a_stored_connection() {
     let (served, pages) = (start_twin(), Arc::default());
-    let spelled = |last: &str| {
+    let request_for = |last: &str| {
         let url = format!("{}/api/{last}", served.base());
         danger::loopback_connect_request(&url).unwrap()
     };
     let connected = |last: &str, store: &Arc<MemoryStore>| {
-        let request = spelled(last).register(ClientMetadata::of_native_app("Notes"));
+        let request = request_for(last).register(ClientMetadata::of_native_app("Notes"));
         let pages: Arc<AtomicUsize> = Arc::clone(&pages);
         ResourceConnection::new(driver(), request)
             .store(store.clone())
@@ -229,10 +233,10 @@ async fn equivalent_urls_share_a_stored_connection() {
 
     // A record saved by an earlier release.
     let before = Arc::new(MemoryStore::new());
-    let stored = connections::load(&*store, &spelled("echo").key(""))
+    let stored = connections::load(&*store, &request_for("echo").key(""))
         .await
         .unwrap();
-    let former = spelled("ech%6f").former_key("").unwrap();
+    let former = request_for("ech%6f").former_key("").unwrap();
     let connection = stored.connection.unwrap();
     connections::save(&*before, &former, &connection, 0)
         .await
@@ -285,12 +289,12 @@ async fn a_step_up_that_is_never_granted_stores_nothing() {
         .register(metadata)
         .challenge([br#"Bearer scope="read""#.as_slice()])
         .unwrap();
-    let store = Troubled::new(None);
+    let store = FaultyStore::new(None);
     let (shown, troubled) = (Arc::clone(&pages), Arc::clone(&store));
     let connection = ResourceConnection::new(driver(), request).store(store.clone());
     let connection = connection.open(move |url| {
         if shown.fetch_add(1, Ordering::SeqCst) == 1 {
-            *troubled.trouble.lock().unwrap() = Some(NextSave::Broken);
+            *troubled.next_save.lock().unwrap() = Some(NextSave::Broken);
         }
         tokio::spawn(browse(url.as_str().to_owned()));
         Ok(())
@@ -306,7 +310,7 @@ async fn a_step_up_that_is_never_granted_stores_nothing() {
     assert_eq!(try_step_up().await.unwrap_err().code(), "step_up.repeated");
     assert_eq!(pages.load(Ordering::SeqCst), 2);
     // Nothing is saved, and the errors come from the user's answer and from the limit.
-    assert!(store.trouble.lock().unwrap().take().is_some());
+    assert!(store.next_save.lock().unwrap().take().is_some());
     // The client that was registered for it is not used.
     served.with(|twin| twin.expire_access_tokens());
     let reply = connection.authorized().get(&api(&served)).send().await;

@@ -35,7 +35,7 @@ fn request(served: &Served) -> ConnectRequest {
 }
 
 /// A request by the client that is preregistered at the twin.
-fn known(served: &Served, grant: GrantChoice) -> ConnectRequest {
+fn request_as_preregistered(served: &Served, grant: GrantChoice) -> ConnectRequest {
     let issuer = danger::loopback_issuer(served.base()).unwrap();
     let id = served.with(|twin| ClientId::new(twin.client_id()));
     let identities = ClientCandidates::preregistered(issuer, id);
@@ -46,8 +46,8 @@ fn auth(served: &Served) -> ClientAuth {
     served.with(|twin| ClientAuth::basic(twin.client_secret()))
 }
 
-fn nobody(url: &oauth_core::url::Url) -> Result<(), Error> {
-    panic!("nobody is to be sent to {}", url.as_str());
+fn unexpected_page(url: &oauth_core::url::Url) -> Result<(), Error> {
+    panic!("unexpected page: {}", url.as_str());
 }
 
 async fn status(connection: &ResourceConnection, served: &Served) -> u16 {
@@ -56,7 +56,7 @@ async fn status(connection: &ResourceConnection, served: &Served) -> u16 {
 }
 
 /// A user who enters a code at once, on another device.
-fn enters(
+fn enter_code_at_once(
     times: Arc<AtomicUsize>,
 ) -> impl Fn(&DeviceAuthorizationResponse) -> Result<(), Error> + Send + Sync {
     move |code| {
@@ -73,8 +73,8 @@ async fn a_code_entered_on_another_device_connects_the_api() {
     served.with(|twin| twin.set_polling_interval(1));
     let request = request(&served).register(ClientMetadata::of_native_app("Notes"));
     let connection = ResourceConnection::new(driver(), request)
-        .open(nobody)
-        .device(DeviceLogin::Always, enters(Arc::clone(&times)));
+        .open(unexpected_page)
+        .device(DeviceLogin::Always, enter_code_at_once(Arc::clone(&times)));
     assert_eq!(status(&connection, &served).await, 200);
     assert_eq!(times.load(Ordering::SeqCst), 1);
     // The client was registered for device codes, and its tokens are renewed as usual.
@@ -221,11 +221,14 @@ async fn an_identity_assertion_connects_without_a_browser() {
     let session = GrantSource::refreshing(driver(), &client, login.clone());
     let store = Arc::new(MemoryStore::new());
     let connection = |sign_in: Arc<dyn TokenSource>| {
-        ResourceConnection::new(driver(), known(&served, GrantChoice::default()))
-            .client_auth(auth(&served))
-            .open(nobody)
-            .store(store.clone())
-            .identity(client.clone(), sign_in)
+        ResourceConnection::new(
+            driver(),
+            request_as_preregistered(&served, GrantChoice::default()),
+        )
+        .client_auth(auth(&served))
+        .open(unexpected_page)
+        .store(store.clone())
+        .identity(client.clone(), sign_in)
     };
     let first = connection(Arc::new(session.unwrap()));
     assert_eq!(status(&first, &served).await, 200);
@@ -256,10 +259,13 @@ async fn an_identity_assertion_requires_an_id_token() {
     let (client, mut login) = signed_in(&idp).await;
     login.id_token = None;
     let connection_for = |sign_in: Arc<dyn TokenSource>| {
-        ResourceConnection::new(driver(), known(&served, GrantChoice::default()))
-            .client_auth(auth(&served))
-            .open(nobody)
-            .identity(client.clone(), sign_in)
+        ResourceConnection::new(
+            driver(),
+            request_as_preregistered(&served, GrantChoice::default()),
+        )
+        .client_auth(auth(&served))
+        .open(unexpected_page)
+        .identity(client.clone(), sign_in)
     };
     let plain = GrantSource::refreshing(driver(), &client, login.clone());
     let refused = connection_for(Arc::new(plain.unwrap()))
@@ -281,10 +287,10 @@ async fn an_identity_assertion_requires_an_id_token() {
     assert_eq!(status(&ended(login.clone()), &served).await, 200);
     // One whose renewal has already failed is not renewed again.
     let renewed = Arc::default();
-    let mut in_vain = SignIn::new(login.clone(), &renewed);
-    in_vain.ended.received_at = login.received_at;
+    let mut already_failed = SignIn::new(login.clone(), &renewed);
+    already_failed.ended.received_at = login.received_at;
     assert_eq!(
-        status(&connection_for(Arc::new(in_vain)), &served).await,
+        status(&connection_for(Arc::new(already_failed)), &served).await,
         200
     );
     assert_eq!(renewed.load(Ordering::SeqCst), 0);
@@ -295,7 +301,10 @@ async fn an_identity_assertion_requires_an_id_token() {
     });
     let refresh_token = login.refresh_token.unwrap();
     assert_eq!(exchanged, *refresh_token.secret().expose());
-    let nobody = ResourceConnection::new(driver(), known(&served, GrantChoice::IdentityAssertion));
+    let nobody = ResourceConnection::new(
+        driver(),
+        request_as_preregistered(&served, GrantChoice::IdentityAssertion),
+    );
     let refused = nobody.client_auth(auth(&served)).token().await.unwrap_err();
     assert_eq!(refused.code(), "arguments.inconsistent");
 }
@@ -303,10 +312,12 @@ async fn an_identity_assertion_requires_an_id_token() {
 #[tokio::test]
 async fn a_connection_uses_client_credentials() {
     let served = start_twin();
-    let connection =
-        ResourceConnection::new(driver(), known(&served, GrantChoice::ClientCredentials))
-            .client_auth(auth(&served))
-            .open(nobody);
+    let connection = ResourceConnection::new(
+        driver(),
+        request_as_preregistered(&served, GrantChoice::ClientCredentials),
+    )
+    .client_auth(auth(&served))
+    .open(unexpected_page);
     assert_eq!(status(&connection, &served).await, 200);
     served.with(|twin| twin.expire_access_tokens());
     assert_eq!(status(&connection, &served).await, 200);

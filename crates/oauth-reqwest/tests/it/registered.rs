@@ -39,7 +39,7 @@ fn port_of(uri: &RedirectUri) -> u16 {
     rest.split(['/', '?']).next().unwrap().parse().unwrap()
 }
 
-fn right(pending: &PendingAuthorization) -> String {
+fn valid_callback(pending: &PendingAuthorization) -> String {
     let uri = pending.redirect_uri().as_str();
     let joint = if uri.contains('?') { '&' } else { '?' };
     format!("{uri}{joint}code=C0DE&state={}", pending.state().expose())
@@ -73,7 +73,7 @@ async fn the_registered_redirect_uri_is_used_unchanged() {
         let listener = Listener::for_redirect_uri(&registered).await.unwrap();
         assert_eq!(listener.redirect_uri(), &registered);
         let flow = pending(&listener);
-        let url = right(&flow);
+        let url = valid_callback(&flow);
         let waiting = tokio::spawn(async move { listener.wait(&flow, TEST_TIMEOUT).await });
         let reply = visit(&url, ([127, 0, 0, 1], port).into()).await;
         assert!(reply.starts_with("HTTP/1.1 200"), "{form}: {reply}");
@@ -110,7 +110,7 @@ async fn localhost_means_both_loopback_addresses_and_nothing_else() {
             .unwrap();
         let port = port_of(listener.redirect_uri());
         let flow = pending(&listener);
-        let url = right(&flow);
+        let url = valid_callback(&flow);
         assert!(url.starts_with(&format!("http://localhost:{port}/cb?")));
         let waiting = tokio::spawn(async move { listener.wait(&flow, TEST_TIMEOUT).await });
         let address = addresses(port)[which];
@@ -153,7 +153,10 @@ async fn a_callback_of_another_login_is_reported_immediately() {
     let port = port_of(listener.redirect_uri());
     let flow = pending(&listener);
     let address = ([127, 0, 0, 1], port).into();
-    let (url, base) = (right(&flow), flow.redirect_uri().as_str().to_owned());
+    let (url, base) = (
+        valid_callback(&flow),
+        flow.redirect_uri().as_str().to_owned(),
+    );
     let waiting = tokio::spawn(async move { listener.wait(&flow, TEST_TIMEOUT).await });
     for (wrong, stray) in [
         ("?code=a&state=other", UnexpectedCallback::Callback),
@@ -232,7 +235,7 @@ async fn the_page_reports_whether_the_server_refused() {
         let listener = Listener::bind().await.unwrap();
         let port = port_of(listener.redirect_uri());
         let flow = pending(&listener);
-        let url = right(&flow).replace("code=C0DE", response);
+        let url = valid_callback(&flow).replace("code=C0DE", response);
         let waiting = tokio::spawn(async move { listener.wait(&flow, TEST_TIMEOUT).await });
         let reply = visit(&url, ([127, 0, 0, 1], port).into()).await;
         assert!(reply.contains(text), "{response}: {reply}");
@@ -249,7 +252,7 @@ async fn the_host_is_compared_case_insensitively() {
         .unwrap();
     let port = port_of(listener.redirect_uri());
     let flow = pending(&listener);
-    let url = right(&flow);
+    let url = valid_callback(&flow);
     let waiting = tokio::spawn(async move { listener.wait(&flow, TEST_TIMEOUT).await });
     let capitals = url.replace("localhost", "LocalHost");
     let reply = visit(&capitals, ([127, 0, 0, 1], port).into()).await;
@@ -286,7 +289,7 @@ async fn the_final_url_of_the_browser_may_be_pasted() {
         let mut listener = listener.on_stray(move |stray| sender.send(stray).unwrap());
         let paste = listener.paste();
         let flow = pending(&listener);
-        let url = right(&flow);
+        let url = valid_callback(&flow);
         assert!(paste.give("http://127.0.0.1/?code=a&state=other"));
         assert!(paste.give(""));
         assert!(paste.give(&form(&url)));
@@ -307,7 +310,7 @@ fn a_blocking_listener_accepts_a_pasted_url_as_well() {
     let mut listener = blocking::Listener::for_redirect_uri(&uri("http://127.0.0.1/cb")).unwrap();
     let paste = listener.paste();
     let flow = flow(listener.redirect_uri());
-    let url = right(&flow);
+    let url = valid_callback(&flow);
     let hand = url.clone();
     std::thread::spawn(move || paste.give(&hand));
     assert_eq!(listener.wait(&flow, TEST_TIMEOUT).unwrap(), url);

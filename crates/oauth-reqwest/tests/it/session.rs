@@ -16,7 +16,7 @@ fn secret(token: Option<&RefreshToken>) -> &str {
 }
 
 /// A source whose token has expired and whose refresh token is accepted once.
-async fn stale(served: &Served) -> (GrantSource, Tokens) {
+async fn expired_source(served: &Served) -> (GrantSource, Tokens) {
     let driver = driver();
     let client = public(server(served.base()), served);
     let tokens = login(&driver, &client).await;
@@ -30,7 +30,7 @@ async fn stale(served: &Served) -> (GrantSource, Tokens) {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_callers_cause_one_token_request() {
     let served = start_twin();
-    let (source, _) = stale(&served).await;
+    let (source, _) = expired_source(&served).await;
     let before = counters(&served).token_requests;
     let mut callers = JoinSet::new();
     for _ in 0..200 {
@@ -50,7 +50,7 @@ async fn two_hundred_callers_cause_one_token_request() {
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_callers_cause_one_token_request() {
     let served = start_twin();
-    let (source, _) = stale(&served).await;
+    let (source, _) = expired_source(&served).await;
     let before = counters(&served).token_requests;
     let mut callers = JoinSet::new();
     for _ in 0..10_000 {
@@ -82,7 +82,7 @@ async fn two_hundred_callers_with_the_same_rejected_token_make_one_request() {
 #[tokio::test]
 async fn tokens_survive_cancellation_of_the_caller_that_requested_them() {
     let served = start_twin();
-    let (source, old) = stale(&served).await;
+    let (source, old) = expired_source(&served).await;
     let before = counters(&served).token_requests;
     served.with(|twin| twin.inject(Fault::SlowBody { millis_per_byte: 1 }));
     let leader = tokio::spawn({
@@ -103,7 +103,7 @@ async fn tokens_survive_cancellation_of_the_caller_that_requested_them() {
 #[tokio::test]
 async fn a_renewal_completes_even_if_every_caller_has_gone() {
     let served = start_twin();
-    let (source, _) = stale(&served).await;
+    let (source, _) = expired_source(&served).await;
     let stored = Arc::new(Mutex::new(None));
     let store = Arc::clone(&stored);
     let source = source.on_tokens(move |tokens| {
@@ -160,7 +160,7 @@ async fn retry_after_is_respected_and_the_error_repeated_meanwhile() {
 #[tokio::test]
 async fn an_ended_grant_stays_ended_without_further_requests() {
     let served = start_twin();
-    let (source, _) = stale(&served).await;
+    let (source, _) = expired_source(&served).await;
     served.with(|twin| twin.revoke_all());
     let before = counters(&served).token_requests;
     for _ in 0..3 {

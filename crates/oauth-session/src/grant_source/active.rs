@@ -124,10 +124,10 @@ pub(crate) async fn drain_each(
 ) -> Result<(), Error> {
     let runtime = runtime::current()?;
     let drain = |session: GrantSource| async move { session.drain(limit).await };
-    let drains: Vec<_> = sessions
+    let drain_futures: Vec<_> = sessions
         .map(|session| runtime.spawn(drain(session)))
         .collect();
-    for drained in drains {
+    for drained in drain_futures {
         drained.await.unwrap_or_else(|_| Err(task_stopped()))?;
     }
     Ok(())

@@ -30,7 +30,7 @@ impl GrantSource {
     /// asked for one again.
     ///
     /// # Errors
-    /// That of the revocation, if the tokens could not be revoked: the record is removed anyway. `lost` at endpoint
+    /// The revocation's error, if the tokens could not be revoked: the record is removed anyway. `lost` at endpoint
     /// `store` if the record could not be removed; `lost.unsent` if a renewal does not end. A server without a revocation
     /// endpoint is not an error.
     pub async fn log_out(&self) -> Result<(), Error> {

@@ -61,9 +61,9 @@ impl GrantSource {
     pub(crate) fn adopt(&self, entry: Entry) -> Result<(), Error> {
         let at = crate::clock::moment()?;
         let mut state = self.0.state();
-        let learnt = state.keeper.learn(&at, entry);
+        let learned = state.keeper.learn(&at, entry);
         self.0.publish(&state);
-        learnt
+        learned
     }
 
     /// Adopts the current record of the store.

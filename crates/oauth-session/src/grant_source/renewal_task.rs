@@ -112,10 +112,10 @@ impl RenewalTask {
         let Some(outcome) = &self.outcome else { return };
         let (standing, reported, last_error, is_stored) = {
             let mut state = self.session.state();
-            let standing = state.keeper.status();
-            let reported = std::mem::replace(&mut state.reported, standing);
+            let status = state.keeper.status();
+            let reported = std::mem::replace(&mut state.reported, status);
             let last_error = state.keeper.last_error().cloned();
-            (standing, reported, last_error, state.keeper.is_stored())
+            (status, reported, last_error, state.keeper.is_stored())
         };
         // A caller whose token is valid gets no error.
         let error = outcome.as_ref().err().or(last_error.as_ref());

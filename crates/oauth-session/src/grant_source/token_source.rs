@@ -73,8 +73,8 @@ impl GrantSource {
         let lease = self.0.state().keeper.lease_for(holder);
         let session = Arc::clone(&self.0);
         let lost = move || session.notify(&GrantEvent::LeaseLost);
-        let taken = HeldLease::take(store, key, lease, (limit, limit), lost).await?;
-        taken.ok_or_else(|| contended().at_endpoint(ENDPOINT))
+        let held_lease = HeldLease::take(store, key, lease, (limit, limit), lost).await?;
+        held_lease.ok_or_else(|| contended().at_endpoint(ENDPOINT))
     }
 }
 

@@ -42,11 +42,11 @@ pub(super) fn look_after(runtime: &tokio::runtime::Handle, session: &Arc<Inner>)
         }
         state.is_looked_after = true;
     }
-    let looking = UpkeepTask(Arc::downgrade(session));
+    let task = UpkeepTask(Arc::downgrade(session));
     runtime.spawn(async move {
-        while let Some(pause) = looking.pause() {
+        while let Some(pause) = task.pause() {
             tokio::time::sleep(pause).await;
-            let Some(session) = looking.0.upgrade() else {
+            let Some(session) = task.0.upgrade() else {
                 return;
             };
             if let Some(renewal) = session.upkeep() {

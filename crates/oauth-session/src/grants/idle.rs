@@ -76,14 +76,14 @@ impl Grants {
                 .store
                 .due(before, PAGE_KEYS + seen_keys.len())
                 .await?;
-            let unseen: Vec<String> = due_keys
+            let new_keys: Vec<String> = due_keys
                 .into_iter()
                 .filter(|key| seen_keys.insert(key.clone()))
                 .collect();
-            if unseen.is_empty() {
+            if new_keys.is_empty() {
                 return Ok(());
             }
-            for some in unseen.chunks(CONCURRENT_RENEWALS) {
+            for some in new_keys.chunks(CONCURRENT_RENEWALS) {
                 let tasks = some.iter().map(|key| {
                     let (session, key) = (self.clone(), key.clone());
                     tokio::spawn(async move { session.renew_one(&key, reason).await })

@@ -26,7 +26,7 @@ impl Grants {
     /// With a user's ordinary grant, those of step-ups end too; one of a step-up ends alone.
     ///
     /// # Errors
-    /// That of the revocation, if the tokens could not be revoked: the record is removed anyway. `lost` at endpoint
+    /// The revocation's error, if the tokens could not be revoked: the record is removed anyway. `lost` at endpoint
     /// `store` if the record could not be removed. A server without a revocation endpoint is not an error.
     pub async fn log_out(&self, id: &GrantId) -> Result<(), Error> {
         let ending = id
@@ -49,7 +49,7 @@ impl Grants {
     /// there.
     ///
     /// # Errors
-    /// That of the revocation: the record is removed anyway. Those of the store.
+    /// The error of the revocation: the record is removed anyway. The errors of the store.
     pub(super) async fn end_found(&self, id: &GrantId, found: &Found) -> Result<bool, Error> {
         let session = self.get(id);
         let key = session.key().unwrap_or_default().to_owned();

@@ -56,7 +56,7 @@ pub(super) enum EndSelection<'a> {
 #[derive(PartialEq, Eq)]
 pub(super) enum Found {
     Nothing,
-    /// It may be a grant.
+    /// The key may be that of a grant.
     Unreadable,
     /// The tokens of this login; earlier versions gave logins no id.
     Login(Option<String>),
@@ -313,8 +313,8 @@ impl Grants {
             };
             if is_over { &mut chosen } else { &mut kept }.push((one, step_up, found));
         }
-        let surplus = kept.len().saturating_sub(MAX_STEP_UP_GRANTS);
-        chosen.extend(kept.into_iter().take(surplus));
+        let excess = kept.len().saturating_sub(MAX_STEP_UP_GRANTS);
+        chosen.extend(kept.into_iter().take(excess));
         let mut all_ended = Vec::new();
         for (one, step_up, found) in chosen {
             // A login of this worker that waits for the store: its tokens are not those that were found.

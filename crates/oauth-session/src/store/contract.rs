@@ -78,14 +78,22 @@ pub async fn check(stores: &[Arc<dyn Store>]) -> Vec<Report> {
         report("a removal ends what there is", listing::removal(&harness)).await,
         report("a scan tells of every record", listing::scan(&harness)).await,
         report("what is due is told in order", listing::due(&harness)).await,
-        report("a record stays until its end", expiry::stays(&harness)).await,
+        report(
+            "a record stays until its end",
+            expiry::unexpired_record_stays(&harness),
+        )
+        .await,
         report(
             "a record that has ended is absent",
             expiry::absent(&harness),
         )
         .await,
         report("all handles see one place", saving::shared(&harness)).await,
-        report("one of many savers wins", saving::race(&harness)).await,
+        report(
+            "one of many savers wins",
+            saving::one_of_many_saves_wins(&harness),
+        )
+        .await,
         report("no save of many is lost", saving::count(&harness)).await,
         report("keys are independent", saving::keys(&harness)).await,
         report(
@@ -94,7 +102,11 @@ pub async fn check(stores: &[Arc<dyn Store>]) -> Vec<Report> {
         )
         .await,
         report("a lease is one holder's", lease::exclusive(&harness)).await,
-        report("one of many takers has the lease", lease::race(&harness)).await,
+        report(
+            "one of many takers has the lease",
+            lease::one_of_many_wins(&harness),
+        )
+        .await,
         report(
             "the holder takes the lease anew",
             lease::reacquire(&harness),
@@ -110,7 +122,7 @@ pub async fn check(stores: &[Arc<dyn Store>]) -> Vec<Report> {
         report("leases are independent", lease::keys(&harness)).await,
         report(
             "a lease needs no record, and is none",
-            lease::alone(&harness),
+            lease::lease_creates_no_record(&harness),
         )
         .await,
         report(

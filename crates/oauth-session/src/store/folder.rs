@@ -79,7 +79,7 @@ impl Folder {
 
     fn try_lock(&self, key: &str) -> Result<Option<LockedKey<'_>>, Error> {
         let name = encode_key(key)?;
-        let file = format!("lock-{:x}", stripe(key));
+        let file = format!("lock-{:x}", lock_number(key));
         let io_failed = |error| io_error(&file, error);
         let path = self.path.join(&file);
         ownership::ensure(&path, self.trusted).map_err(io_failed)?;
@@ -258,7 +258,7 @@ pub(super) fn create_folder(path: &Path, access: Access) -> Result<Trusted, Erro
 
 /// The number of the lock file that guards a key, the same in every version and language. There are sixteen, because
 /// one file for each key could never be removed safely.
-fn stripe(key: &str) -> u8 {
+fn lock_number(key: &str) -> u8 {
     let hash = key
         .bytes()
         .fold(0_u8, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte));
@@ -371,8 +371,8 @@ mod tests {
     /// Every process must use the same lock, regardless of the version of this library it was built with.
     #[test]
     fn lock_stripes_are_stable_across_versions() {
-        assert_eq!(stripe(""), 0);
-        assert_eq!(stripe("a"), 6);
-        assert_eq!(stripe("oauth-core"), 1);
+        assert_eq!(lock_number(""), 0);
+        assert_eq!(lock_number("a"), 6);
+        assert_eq!(lock_number("oauth-core"), 1);
     }
 }

@@ -87,13 +87,13 @@ impl StoreUrl {
             Self::Files(path) => Ok(Arc::new(super::FileStore::new(PathBuf::from(path))?)),
             Self::Memory => Ok(Arc::new(MemoryStore::new())),
             #[cfg(not(feature = "redis"))]
-            Self::Redis(_) => Err(left_out("redis")),
+            Self::Redis(_) => Err(feature_disabled("redis")),
             #[cfg(not(feature = "postgres"))]
-            Self::Postgres(_) => Err(left_out("postgres")),
+            Self::Postgres(_) => Err(feature_disabled("postgres")),
             #[cfg(not(feature = "sqlite"))]
-            Self::Sqlite(_) => Err(left_out("sqlite")),
+            Self::Sqlite(_) => Err(feature_disabled("sqlite")),
             #[cfg(not(feature = "file"))]
-            Self::Files(_) => Err(left_out("file")),
+            Self::Files(_) => Err(feature_disabled("file")),
         }
     }
 }
@@ -104,8 +104,8 @@ impl StoreUrl {
     feature = "sqlite",
     feature = "file"
 )))]
-fn left_out(feature: &str) -> Error {
-    let reason = format!("this build of oauth-session is without its feature {feature}");
+fn feature_disabled(feature: &str) -> Error {
+    let reason = format!("oauth-session was built without its feature {feature}");
     Error::from(Misuse::NotSupported)
         .about(&reason)
         .at_endpoint(ENDPOINT)

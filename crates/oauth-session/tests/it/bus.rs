@@ -49,7 +49,7 @@ impl Bus {
             address: address.trim().to_owned(),
             processes: vec![bus],
         };
-        let mut daemon = session.tell(Command::new("gnome-keyring-daemon"));
+        let mut daemon = session.in_session(Command::new("gnome-keyring-daemon"));
         daemon.args(["--foreground", "--unlock", "--components=secrets"]);
         let mut daemon = spawn(daemon.stdin(Stdio::piped()).stdout(Stdio::null()));
         // The password of a keyring that is made for it.
@@ -66,7 +66,7 @@ impl Bus {
     }
 
     /// Adds the session's environment to a command.
-    pub(crate) fn tell(&self, mut command: Command) -> Command {
+    pub(crate) fn in_session(&self, mut command: Command) -> Command {
         command.envs(self.environment());
         command
     }

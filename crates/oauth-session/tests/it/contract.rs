@@ -5,7 +5,7 @@ use std::sync::Arc;
 use oauth_session::Store;
 use oauth_session::store::{MemoryStore, contract};
 
-use crate::wrong::{FaultyStore, Way, ways};
+use crate::wrong::{FaultyStore, Mistake, mistakes};
 
 /// Handles of one store, as several workers of one process have.
 fn clones(store: impl Store + Clone + 'static) -> Vec<Arc<dyn Store>> {
@@ -25,7 +25,7 @@ async fn the_memory_store_meets_the_contract() {
 async fn the_contract_detects_faulty_stores() {
     let reports = contract::check(&clones(MemoryStore::new())).await;
     let mut never_broken: Vec<_> = reports.iter().map(|report| report.case).collect();
-    for (way, must_break) in ways() {
+    for (way, must_break) in mistakes() {
         let reports = contract::check(&clones(FaultyStore::new(way))).await;
         let broken = reports.iter().filter(|report| report.outcome.is_err());
         let broken: Vec<_> = broken.map(|report| report.case).collect();
@@ -33,7 +33,7 @@ async fn the_contract_detects_faulty_stores() {
             assert!(broken.contains(case), "{way:?} passes {case:?}: {broken:?}");
         }
         // A store that only returns errors would break all of them.
-        if way != Way::Fails {
+        if way != Mistake::Fails {
             never_broken.retain(|case| !broken.contains(case));
         }
     }

@@ -32,7 +32,7 @@ async fn thumbprint<S: Store + ?Sized>(store: &S) -> String {
 }
 
 /// Eight workers, each with its own handle, that request the key at once.
-async fn race(store: impl Fn() -> Arc<dyn Store>) {
+async fn open_at_once(store: impl Fn() -> Arc<dyn Store>) {
     let workers: Vec<_> = (0..8)
         .map(|_| {
             let store = store();
@@ -51,14 +51,14 @@ async fn race(store: impl Fn() -> Arc<dyn Store>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn workers_creating_a_dpop_key_at_once_get_the_same_key() {
     let memory = MemoryStore::new();
-    race(|| Arc::new(memory.clone())).await;
+    open_at_once(|| Arc::new(memory.clone())).await;
     let folder = tempfile::tempdir().expect("a folder");
-    let files = folder.path().join("grants");
-    race(|| Arc::new(FileStore::new(&files).expect("a store"))).await;
-    let rows = folder.path().join("grants.db");
-    race(|| Arc::new(SqliteStore::new(&rows).expect("a store"))).await;
+    let path = folder.path().join("grants");
+    open_at_once(|| Arc::new(FileStore::new(&path).expect("a store"))).await;
+    let path = folder.path().join("grants.db");
+    open_at_once(|| Arc::new(SqliteStore::new(&path).expect("a store"))).await;
     let sealed = MemoryStore::new();
-    race(|| Arc::new(SealedStore::new(sealed.clone(), Keys::new([1; 32])))).await;
+    open_at_once(|| Arc::new(SealedStore::new(sealed.clone(), Keys::new([1; 32])))).await;
 }
 
 #[tokio::test]
@@ -114,12 +114,12 @@ async fn an_invalid_name_algorithm_or_stored_key_is_refused() {
     assert_eq!(open(NAME, Alg::Es384).await, Err("key.algorithm"));
     let version = store.load("dpop-key:api").await.expect("loaded");
     let version = version.expect("a record").version;
-    for spoilt in [
+    for malformed in [
         "{}",
         r#"{"version":2,"alg":"ES256","private_key":""}"#,
         r#"{"version":1,"alg":"ES256","private_key":"-----BEGIN PRIVATE KEY-----"}"#,
     ] {
-        let text = Secret::from(spoilt);
+        let text = Secret::from(malformed);
         let version = store
             .load("dpop-key:api")
             .await
@@ -132,15 +132,15 @@ async fn an_invalid_name_algorithm_or_stored_key_is_refused() {
         assert_eq!(
             open(NAME, Alg::Es256).await,
             Err("stored.malformed"),
-            "{spoilt}"
+            "{malformed}"
         );
     }
 }
 
 /// A store that is always empty, and never saves anything.
-struct Contended;
+struct AlwaysConflicting;
 
-impl Store for Contended {
+impl Store for AlwaysConflicting {
     fn load<'a>(&'a self, _: &'a str) -> Answer<'a, Option<Entry>> {
         Box::pin(async { Ok(None) })
     }
@@ -162,8 +162,8 @@ impl Store for Contended {
 
 #[tokio::test]
 async fn a_dpop_key_that_cannot_be_stored_is_not_returned() {
-    let end = dpop_key::open(&Contended, NAME, Alg::Es256).await;
-    assert_eq!(end.map(drop).unwrap_err().code(), "store.conflict");
+    let opened = dpop_key::open(&AlwaysConflicting, NAME, Alg::Es256).await;
+    assert_eq!(opened.map(drop).unwrap_err().code(), "store.conflict");
 }
 
 #[tokio::test]
@@ -172,8 +172,8 @@ async fn dpop_keys_are_not_listed_as_grants() {
     let key = dpop_key::open(&*store, NAME, Alg::Es256)
         .await
         .expect("a key");
-    let sessions = Grants::new(AuthorizationServer::default(), &client(key), store);
-    let listed = sessions.list(None).await.expect("listed");
+    let grants = Grants::new(AuthorizationServer::default(), &client(key), store);
+    let listed = grants.list(None).await.expect("listed");
     assert!(listed.grants.is_empty() && listed.unreadable.is_empty());
 }
 
@@ -188,29 +188,31 @@ fn client(key: DpopKey) -> Client {
 
 /// The server's state.
 #[derive(Default)]
-struct Issued {
+struct ServerState {
     /// The valid refresh token, and the thumbprint of the key it is bound to.
     current: Option<(String, String)>,
     refreshes: u32,
     seen: BTreeSet<String>,
-    wrong: Vec<String>,
+    violations: Vec<String>,
 }
 
 /// A server that rotates refresh tokens, revokes a grant on reuse, and checks each proof.
 #[derive(Clone, Default)]
-struct AuthorizationServer(Arc<Mutex<Issued>>);
+struct AuthorizationServer(Arc<Mutex<ServerState>>);
 
 impl AuthorizationServer {
     fn answer(&self, request: &Request<Bytes>) -> Response<Bytes> {
         let mut issued = self.0.lock().expect("no panic");
         let form = String::from_utf8_lossy(request.body()).into_owned();
-        let sent = form
+        let sent_token = form
             .split('&')
             .find_map(|pair| pair.strip_prefix("refresh_token="));
         let jkt = issued.check_proof(request);
         let valid_token = issued.current.clone();
-        if sent.map(str::to_owned).zip(jkt.clone()) != valid_token {
-            issued.wrong.push(format!("{sent:?} with the key {jkt:?}"));
+        if sent_token.map(str::to_owned).zip(jkt.clone()) != valid_token {
+            issued
+                .violations
+                .push(format!("{sent_token:?} with the key {jkt:?}"));
         }
         issued.refreshes += 1;
         let number = issued.refreshes;
@@ -225,7 +227,7 @@ impl AuthorizationServer {
     }
 }
 
-impl Issued {
+impl ServerState {
     /// The thumbprint of the key in a request's proof.
     fn check_proof(&mut self, request: &Request<Bytes>) -> Option<String> {
         let proof = request.headers().get("dpop")?.to_str().ok()?;
@@ -237,7 +239,7 @@ impl Issued {
         let matches_request =
             claims["htm"] == "POST" && claims["htu"] == "https://as.example/token";
         if !matches_request || !self.seen.insert(claims["jti"].to_string()) {
-            self.wrong.push(format!("a proof of {claims}"));
+            self.violations.push(format!("a proof of {claims}"));
         }
         let jwk = PublicJwk::parse(&header["jwk"].to_string()).ok()?;
         Some(jwk.thumbprint())
@@ -263,8 +265,8 @@ impl TokenDriver for AuthorizationServer {
     }
 }
 
-/// The expired tokens of a login with this key.
-fn login(key: &DpopKey) -> Tokens {
+/// The tokens of a login with this key, which have expired.
+fn expired_login(key: &DpopKey) -> Tokens {
     let jkt = key.thumbprint();
     let now = Moment::system().expect("a clock").now().as_secs();
     let text = format!(
@@ -292,15 +294,15 @@ async fn fifty_callers_of_two_workers_sharing_a_dpop_key_cause_one_refresh() {
     };
     let ((key, one), (_, two)) = (worker().await, worker().await);
     server.0.lock().expect("no panic").current = Some(("r0".to_owned(), key.thumbprint()));
-    one.log_in(login(&key)).await.expect("stored");
+    one.log_in(expired_login(&key)).await.expect("stored");
     let callers: Vec<_> = (0..50)
         .map(|number| {
-            let session = if number % 2 == 0 {
+            let source = if number % 2 == 0 {
                 one.clone()
             } else {
                 two.clone()
             };
-            tokio::spawn(async move { session.token().await })
+            tokio::spawn(async move { source.token().await })
         })
         .collect();
     for caller in callers {
@@ -308,14 +310,14 @@ async fn fifty_callers_of_two_workers_sharing_a_dpop_key_cause_one_refresh() {
         assert_eq!(token.access_token.expose(), "a1");
     }
     let issued = server.0.lock().expect("no panic");
-    assert_eq!((issued.refreshes, &issued.wrong[..]), (1, &[][..]));
+    assert_eq!((issued.refreshes, &issued.violations[..]), (1, &[][..]));
 }
 
 #[tokio::test]
 async fn a_worker_with_another_dpop_key_does_not_share_the_grant() {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let server = AuthorizationServer::default();
-    let session = |key: &DpopKey| {
+    let source = |key: &DpopKey| {
         let grant = GrantId::user("alice");
         let keeper = client(key.clone()).keeper(grant);
         GrantSource::with_store(server.clone(), keeper, Arc::clone(&store))
@@ -327,8 +329,14 @@ async fn a_worker_with_another_dpop_key_does_not_share_the_grant() {
     };
     let (ours, theirs) = (open("ours").await, open("theirs").await);
     server.0.lock().expect("no panic").current = Some(("r0".to_owned(), ours.thumbprint()));
-    session(&ours).log_in(login(&ours)).await.expect("stored");
-    let end = session(&theirs).token().await;
-    assert_eq!(end.map(drop).unwrap_err().code(), "grant.no_refresh_token");
-    assert!(session(&ours).token().await.is_ok());
+    source(&ours)
+        .log_in(expired_login(&ours))
+        .await
+        .expect("stored");
+    let refused = source(&theirs).token().await;
+    assert_eq!(
+        refused.map(drop).unwrap_err().code(),
+        "grant.no_refresh_token"
+    );
+    assert!(source(&ours).token().await.is_ok());
 }

@@ -17,14 +17,18 @@ use crate::session::{of_ann, person};
 /// A driver with this request duration, possibly endless, and this declared maximum.
 #[derive(Clone)]
 struct TimedDriver {
-    takes: Option<u64>,
-    says: Option<u64>,
+    duration: Option<u64>,
+    declared_maximum: Option<u64>,
     runs: Arc<AtomicUsize>,
 }
 
-fn taking(takes: impl Into<Option<u64>>, says: impl Into<Option<u64>>) -> TimedDriver {
+fn driver_taking(takes: impl Into<Option<u64>>, says: impl Into<Option<u64>>) -> TimedDriver {
     let (takes, says, runs) = (takes.into(), says.into(), Arc::default());
-    TimedDriver { takes, says, runs }
+    TimedDriver {
+        duration: takes,
+        declared_maximum: says,
+        runs,
+    }
 }
 
 /// A driver without a network for its first request.
@@ -48,9 +52,9 @@ impl TokenDriver for OfflineFirst {
 }
 
 /// A driver with the default declarations.
-struct Default(TimedDriver);
+struct Undeclared(TimedDriver);
 
-impl TokenDriver for Default {
+impl TokenDriver for Undeclared {
     fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
         self.0.run(exchange)
     }
@@ -60,7 +64,7 @@ impl TokenDriver for TimedDriver {
     fn run(&self, _: Boxed<Tokens>) -> Answer<'_, Tokens> {
         self.runs.fetch_add(1, Ordering::SeqCst);
         Box::pin(async {
-            match self.takes {
+            match self.duration {
                 Some(seconds) => sleep(Duration::from_secs(seconds)).await,
                 None => pending().await,
             }
@@ -69,8 +73,8 @@ impl TokenDriver for TimedDriver {
     }
 
     fn longest(&self) -> Duration {
-        self.says
-            .map_or(Default(self.clone()).longest(), Duration::from_secs)
+        self.declared_maximum
+            .map_or(Undeclared(self.clone()).longest(), Duration::from_secs)
     }
 }
 
@@ -140,7 +144,7 @@ async fn with_first(driver: TimedDriver, store: &Leases) -> (GrantSource, Tokens
 #[tokio::test(start_paused = true)]
 async fn a_lease_is_extended_while_the_request_runs() {
     let store = Leases::new();
-    let (session, first) = with_first(taking(20, 30), &store).await;
+    let (session, first) = with_first(driver_taking(20, 30), &store).await;
     session.renew(&first).await.expect("a token");
     let every = [0, 3, 6, 9, 12, 15, 18].map(|second| (second, 10));
     assert_eq!(store.take_request()[..7], every);
@@ -150,7 +154,7 @@ async fn a_lease_is_extended_while_the_request_runs() {
 #[tokio::test(start_paused = true)]
 async fn a_hanging_store_does_not_delay_the_response() {
     let store = Leases::new();
-    let (session, first) = with_first(taking(7, 30), &store).await;
+    let (session, first) = with_first(driver_taking(7, 30), &store).await;
     let renewing = session.clone();
     let renewal = tokio::spawn(async move { renewing.renew(&first).await });
     sleep(Duration::from_secs(5)).await;
@@ -171,7 +175,7 @@ async fn a_hanging_store_does_not_delay_the_response() {
 async fn a_request_over_the_time_limit_is_abandoned_as_of_unknown_fate() {
     for (says, limit) in [(Some(5), 6), (None, 31)] {
         let store = Leases::new();
-        let driver = taking(None, says);
+        let driver = driver_taking(None, says);
         let (session, first) = with_first(driver.clone(), &store).await;
         let since = Instant::now();
         let error = session.renew(&first).await.expect_err("no answer");
@@ -193,7 +197,7 @@ async fn a_request_over_the_time_limit_is_abandoned_as_of_unknown_fate() {
 async fn callers_with_a_valid_token_do_not_wait_long_for_its_renewal() {
     for is_silent in [true, false] {
         let store = Leases::new();
-        let driver = taking(None, 3000);
+        let driver = driver_taking(None, 3000);
         let session = of_ann(OfflineFirst(driver.clone()), Arc::new(store.clone()));
         // Of its 300 s, 20 are left. The first renewal fails.
         let mut old = person("old").expect("tokens");

@@ -52,12 +52,12 @@ async fn save_eventually(store: &RedisStore, text: &str) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_store_contract_holds_with_sentinels() {
-    let watched = Watched::start(1);
-    let first = store(&watched.url());
+    let sentinels = Watched::start(1);
+    let first = store(&sentinels.url());
     let stores: Vec<Arc<dyn Store>> = vec![
         Arc::new(first.clone()),
         Arc::new(first),
-        Arc::new(store(&watched.url()).with_replicas(1)),
+        Arc::new(store(&sentinels.url()).with_replicas(1)),
     ];
     contract::assert(&stores).await;
 }
@@ -66,18 +66,18 @@ async fn the_store_contract_holds_with_sentinels() {
 /// with versions that were never used.
 #[tokio::test]
 async fn a_failover_loses_no_acknowledged_save() {
-    let mut watched = Watched::start(1);
-    let store = store(&watched.url());
-    let careful = store.clone().with_replicas(1);
+    let mut sentinels = Watched::start(1);
+    let store = store(&sentinels.url());
+    let replicated = store.clone().with_replicas(1);
     let mut versions = Vec::new();
     let mut last = 0;
     for number in 0..20 {
-        let saved = save(&careful, &format!("record {number}"), last).await;
+        let saved = save(&replicated, &format!("record {number}"), last).await;
         last = version(saved.expect("saved"));
         versions.push(last);
     }
-    watched.lose_sentinel();
-    watched.lose_primary();
+    sentinels.lose_sentinel();
+    sentinels.lose_primary();
     let next = save_eventually(&store, "after").await;
     assert!(next > last);
     // The save replaced the last record, not an older one.
@@ -88,7 +88,7 @@ async fn a_failover_loses_no_acknowledged_save() {
     assert_eq!(lease, Lease::Won);
     assert_eq!(store.scan(None).await.expect("told").keys, [KEY]);
     // No replica is left to acknowledge it.
-    let error = save(&careful, "alone", next).await.expect_err("too few");
+    let error = save(&replicated, "alone", next).await.expect_err("too few");
     assert_eq!((error.code(), error.endpoint()), ("lost", Some("store")));
     let entry = store.load(KEY).await.expect("loaded").expect("a record");
     assert_eq!(entry.record.expose(), "alone");
@@ -147,7 +147,7 @@ impl Front {
         Self { port, target }
     }
 
-    fn turn(&self, port: u16) {
+    fn redirect_to(&self, port: u16) {
         *self.target.lock().expect("no panic") = port;
     }
 }
@@ -157,8 +157,8 @@ impl Front {
 #[tokio::test]
 async fn a_demoted_primary_is_abandoned_immediately() {
     let servers = Replicated::start(1);
-    let front = Front::start(servers.primary.port).await;
-    let store = store(&format!("redis://:{PASSWORD}@127.0.0.1:{}", front.port));
+    let proxy = Front::start(servers.primary.port).await;
+    let store = store(&format!("redis://:{PASSWORD}@127.0.0.1:{}", proxy.port));
     let first = version(save(&store, "text", 0).await.expect("saved"));
     let lease = store.lease(KEY, "one", MINUTE).await.expect("leased");
     assert_eq!(lease, Lease::Won);
@@ -174,15 +174,15 @@ async fn a_demoted_primary_is_abandoned_immediately() {
     // It finds no primary there, so its data stay old.
     let demote = ["replicaof", "127.0.0.1", "1"];
     assert!(servers.primary.redis_says(&demote).starts_with("OK"));
-    front.turn(servers.replica().port);
+    proxy.redirect_to(servers.replica().port);
     let second = version(save(&store, "after", first).await.expect("saved"));
     assert!(second > first);
     let lease = store.lease(KEY, "one", MINUTE).await.expect("leased");
     assert_eq!(lease, Lease::Won);
     // The error for a server that only refuses is that it did nothing, neither a version conflict nor a held
     // lease from its old data.
-    front.turn(servers.primary.port);
-    let fresh = self::store(&format!("redis://:{PASSWORD}@127.0.0.1:{}", front.port));
+    proxy.redirect_to(servers.primary.port);
+    let fresh = self::store(&format!("redis://:{PASSWORD}@127.0.0.1:{}", proxy.port));
     let saved = save(&fresh, "late", second).await.expect_err("a replica");
     let leased = fresh.lease(KEY, "two", MINUTE).await;
     for error in [saved, leased.expect_err("a replica")] {
@@ -227,7 +227,7 @@ async fn records_are_distributed_over_cluster_nodes_and_listed_in_order() {
     // The records of all nodes are returned in order.
     let first = store.due(UnixTime::from_secs(2000), 3).await.expect("told");
     assert_eq!(first, ["key-59", "key-58", "key-57"]);
-    let careful = store.clone().with_replicas(1);
-    let error = save(&careful, "text", 0).await.expect_err("no replicas");
+    let replicated = store.clone().with_replicas(1);
+    let error = save(&replicated, "text", 0).await.expect_err("no replicas");
     assert_eq!((error.code(), error.endpoint()), ("lost", Some("store")));
 }

@@ -13,7 +13,7 @@ use oauth_core::error::Error;
 use oauth_session::Store;
 use oauth_session::store::{FAULT_POINTS, FileStore, Lease, RecordTimes, SaveOutcome, contract};
 
-use crate::workers::{hammer, version, worker};
+use crate::workers::{increment_from_workers, version, worker};
 
 const KEY: &str = "a-key";
 const MINUTE: Duration = Duration::from_secs(60);
@@ -40,12 +40,12 @@ impl TempStore {
         self.path().join(format!("grant-{KEY}.json"))
     }
 
-    /// The place as an argument of a worker.
-    fn name(&self) -> String {
+    /// The store as an argument of a worker.
+    fn store_argument(&self) -> String {
         format!("file:{}", self.path().display())
     }
 
-    fn names(&self) -> Vec<String> {
+    fn file_names(&self) -> Vec<String> {
         let entries = fs::read_dir(self.path()).expect("the folder");
         let names = entries.map(|entry| entry.expect("an entry").file_name());
         let mut names: Vec<_> = names
@@ -139,7 +139,7 @@ async fn removals_are_remembered_for_thirty_days() {
     let store = temp_folder.store();
     let first = version(save(&store, "first", 0).await.expect("saved"));
     store.remove(KEY).await.expect("removed");
-    assert_eq!(temp_folder.names(), [format!("grant-{KEY}.removed")]);
+    assert_eq!(temp_folder.file_names(), [format!("grant-{KEY}.removed")]);
     let removed = store
         .load(KEY)
         .await
@@ -152,7 +152,7 @@ async fn removals_are_remembered_for_thirty_days() {
     );
     let again = save(&store, "again", removed.version).await;
     assert!(version(again.expect("saved")) > removed.version);
-    assert_eq!(temp_folder.names(), [format!("grant-{KEY}.json")]);
+    assert_eq!(temp_folder.file_names(), [format!("grant-{KEY}.json")]);
 
     // The time is in its version.
     store.remove(KEY).await.expect("removed");
@@ -301,12 +301,12 @@ async fn temporary_files_of_killed_writers_are_removed() {
     temp_folder.store();
     let others = ["another.tmp", "grant-%zz.json.tmp"];
     assert_eq!(
-        temp_folder.names(),
+        temp_folder.file_names(),
         [others[0], others[1], "grant-x.json.tmp"]
     );
     drop(lock);
     temp_folder.store();
-    assert_eq!(temp_folder.names(), others);
+    assert_eq!(temp_folder.file_names(), others);
 }
 
 /// `kill -9` at each point leaves the old or the new record, never neither, and no lock.
@@ -325,7 +325,7 @@ async fn a_process_killed_at_any_point_leaves_the_old_or_the_new_record() {
             "lease" => &["lease", KEY, "victim", "60000"],
             _ => &["remove", KEY],
         };
-        let mut victim = worker(&temp_folder.name(), arguments);
+        let mut victim = worker(&temp_folder.store_argument(), arguments);
         let output = victim
             .env("OAUTH_SESSION_FAULT", point)
             .output()
@@ -337,7 +337,7 @@ async fn a_process_killed_at_any_point_leaves_the_old_or_the_new_record() {
         let store = temp_folder.store();
         assert!(
             !temp_folder
-                .names()
+                .file_names()
                 .iter()
                 .any(|name| name.ends_with(".tmp")),
             "{point}"
@@ -375,7 +375,10 @@ async fn the_next_writer_cleans_up_after_a_killed_one() {
         .filter(|point| point.starts_with("json."))
     {
         let (old, _) = load(&store).await.expect("readable").expect("a record");
-        let mut victim = worker(&temp_folder.name(), &["save", KEY, &old.to_string(), "new"]);
+        let mut victim = worker(
+            &temp_folder.store_argument(),
+            &["save", KEY, &old.to_string(), "new"],
+        );
         victim
             .env("OAUTH_SESSION_FAULT", point)
             .output()
@@ -384,7 +387,7 @@ async fn the_next_writer_cleans_up_after_a_killed_one() {
         let saved = save(&store, "next", now).await.expect("saved");
         assert!(version(saved) > now, "{point}");
         assert_eq!(
-            temp_folder.names(),
+            temp_folder.file_names(),
             [format!("grant-{KEY}.json")],
             "{point}"
         );
@@ -395,7 +398,10 @@ async fn the_next_writer_cleans_up_after_a_killed_one() {
 async fn concurrent_processes_lose_no_update() {
     let temp_folder = TempStore::new();
     let store = temp_folder.store();
-    let counted = hammer(|arguments| worker(&temp_folder.name(), arguments), KEY);
+    let counted = increment_from_workers(
+        |arguments| worker(&temp_folder.store_argument(), arguments),
+        KEY,
+    );
     let (last, text) = load(&store).await.expect("readable").expect("a record");
     counted.check(&text);
     assert!(version(save(&store, "on", last).await.expect("saved")) > last);

@@ -11,7 +11,7 @@ use oauth_session::Store;
 use oauth_session::store::{Access, FileStore, SqliteStore};
 use tempfile::TempDir;
 
-use crate::workers::hammer;
+use crate::workers::increment_from_workers;
 
 const KEY: &str = "a-key";
 
@@ -58,7 +58,7 @@ impl Volume {
         self.folder.path().join("volume")
     }
 
-    fn place(&self) -> String {
+    fn store_argument(&self) -> String {
         let path = self.path();
         let path = match self.kind {
             "group-sqlite" | "sqlite" => path.join("grants.db"),
@@ -78,7 +78,7 @@ impl Volume {
         } else {
             Command::new(&self.worker)
         };
-        command.arg(self.place()).args(arguments);
+        command.arg(self.store_argument()).args(arguments);
         command
     }
 
@@ -147,7 +147,7 @@ fn share(kind: &'static str) {
     assert_eq!(send(ANN, &["lease", KEY, "ann", "60000"]), "Won\n");
 
     let turn = Cell::new(ANN);
-    let counted = hammer(
+    let counted = increment_from_workers(
         |arguments| volume.member(turn.replace(ANN + BEN - turn.get()), arguments),
         "count",
     );

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::bus::Bus;
-use crate::workers::{hammer, version, worker};
+use crate::workers::{increment_from_workers, version, worker};
 use keyring_core::{CredentialStore, Error as Trouble, mock};
 use oauth_core::Secret;
 use oauth_core::error::Error;
@@ -21,23 +21,23 @@ const KEY: &str = "a-key";
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// A desktop session with an unlocked keyring, in which workers run.
-struct GrantSource(Bus);
+struct DesktopSession(Bus);
 
-impl GrantSource {
+impl DesktopSession {
     fn new() -> Self {
         Self(Bus::new())
     }
 
-    fn place(&self) -> String {
+    fn store_argument(&self) -> String {
         format!("keyring:{}", self.0.folder().join("state").display())
     }
 
     fn worker(&self, arguments: &[&str]) -> Command {
-        self.0.tell(worker(&self.place(), arguments))
+        self.0.in_session(worker(&self.store_argument(), arguments))
     }
 
     /// The output of a worker. The daemon may need a moment before it answers.
-    fn run_command(&self, arguments: &[&str]) -> String {
+    fn run_worker(&self, arguments: &[&str]) -> String {
         for _ in 0..200 {
             let output = self.worker(arguments).output().expect("a worker");
             if output.status.success() {
@@ -56,9 +56,9 @@ impl GrantSource {
 
 #[test]
 fn the_store_contract_holds_with_the_gnome_keyring() {
-    let session = GrantSource::new();
-    assert_eq!(session.run_command(&["load", KEY]), "None\n");
-    let output = session.run_command(&["contract"]);
+    let session = DesktopSession::new();
+    assert_eq!(session.run_worker(&["load", KEY]), "None\n");
+    let output = session.run_worker(&["contract"]);
     assert!(
         output.contains("a record comes back as it was saved"),
         "{output}"
@@ -67,10 +67,10 @@ fn the_store_contract_holds_with_the_gnome_keyring() {
 
 #[test]
 fn concurrent_processes_lose_no_update() {
-    let session = GrantSource::new();
-    assert_eq!(session.run_command(&["load", KEY]), "None\n");
-    let counted = hammer(|arguments| session.worker(arguments), KEY);
-    let output = session.run_command(&["load", KEY]);
+    let session = DesktopSession::new();
+    assert_eq!(session.run_worker(&["load", KEY]), "None\n");
+    let counted = increment_from_workers(|arguments| session.worker(arguments), KEY);
+    let output = session.run_worker(&["load", KEY]);
     let (_, text) = output
         .trim()
         .split_once(' ')
@@ -81,7 +81,7 @@ fn concurrent_processes_lose_no_update() {
 /// A process outside of any desktop session gets an error at once.
 #[test]
 fn a_missing_desktop_session_is_reported() {
-    let session = GrantSource::new();
+    let session = DesktopSession::new();
     let mut outside = session.worker(&["load", KEY]);
     outside.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent");
     let output = outside.output().expect("a worker");
@@ -95,8 +95,8 @@ fn a_missing_desktop_session_is_reported() {
 /// The first process generates the key, and all concurrent ones get the same.
 #[test]
 fn concurrent_processes_get_the_same_key() {
-    let session = GrantSource::new();
-    assert_eq!(session.run_command(&["load", KEY]), "None\n");
+    let session = DesktopSession::new();
+    assert_eq!(session.run_worker(&["load", KEY]), "None\n");
     let start = |name: &str| {
         let mut command = session.worker(&["key", name]);
         command.stdout(Stdio::piped()).spawn().expect("a worker")
@@ -109,7 +109,7 @@ fn concurrent_processes_get_the_same_key() {
             .map(|worker| worker.wait_with_output().expect("a worker's end"))
             .map(|output| String::from_utf8(output.stdout).expect("an id"))
             .collect();
-        ids.push(session.run_command(&["key", name]));
+        ids.push(session.run_worker(&["key", name]));
         ids.dedup();
         assert_eq!(ids.len(), 1, "{ids:?}");
         other_keys.extend(ids);
@@ -158,10 +158,10 @@ impl Mock {
     }
 
     /// Has the next call on the key's item fail with this error.
-    fn fail(&self, trouble: Trouble) {
+    fn fail_next_call(&self, error: Trouble) {
         let item = self.item();
         let item: &mock::Cred = item.as_any().downcast_ref().expect("a mock");
-        item.set_error(trouble);
+        item.set_error(error);
     }
 
     fn item(&self) -> keyring_core::Entry {
@@ -301,7 +301,7 @@ async fn errors_are_reported_without_secrets() {
         (Trouble::NotSupportedByStore("no".to_owned()), "store.setup"),
     ];
     for (trouble, code) in troubles {
-        mock.fail(trouble);
+        mock.fail_next_call(trouble);
         let error = save(&store, "new", first).await.expect_err("trouble");
         assert_eq!((error.code(), error.endpoint()), (code, Some("store")));
         let shown = format!("{error} {error:?} {:?}", error.cause());

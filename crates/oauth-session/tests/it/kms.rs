@@ -27,9 +27,9 @@ struct Kms(Arc<State>);
 
 struct State {
     keys: Mutex<BTreeMap<String, [u8; 32]>>,
-    made: AtomicUsize,
+    created: AtomicUsize,
     unwrapped: AtomicUsize,
-    trouble: Mutex<Option<Error>>,
+    failure: Mutex<Option<Error>>,
     /// The number of calls that may proceed.
     gate: Semaphore,
 }
@@ -38,9 +38,9 @@ impl Kms {
     fn new() -> Self {
         Self(Arc::new(State {
             keys: Mutex::default(),
-            made: AtomicUsize::new(0),
+            created: AtomicUsize::new(0),
             unwrapped: AtomicUsize::new(0),
-            trouble: Mutex::default(),
+            failure: Mutex::default(),
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
         }))
     }
@@ -48,29 +48,29 @@ impl Kms {
     /// The numbers of data keys created and unwrapped.
     fn calls(&self) -> (usize, usize) {
         let count = |calls: &AtomicUsize| calls.load(Ordering::SeqCst);
-        (count(&self.0.made), count(&self.0.unwrapped))
+        (count(&self.0.created), count(&self.0.unwrapped))
     }
 
-    fn fails(&self, trouble: impl Into<Option<Error>>) {
-        *self.0.trouble.lock().expect("no panic") = trouble.into();
+    fn set_failure(&self, trouble: impl Into<Option<Error>>) {
+        *self.0.failure.lock().expect("no panic") = trouble.into();
     }
 
-    fn forgets(&self) {
+    fn forget_keys(&self) {
         self.0.keys.lock().expect("no panic").clear();
     }
 
-    fn stops(&self) {
+    fn block_calls(&self) {
         self.0.gate.forget_permits(Semaphore::MAX_PERMITS);
     }
 
-    fn goes_on(&self) {
+    fn unblock_calls(&self) {
         self.0.gate.add_permits(Semaphore::MAX_PERMITS);
     }
 
     async fn call(&self, calls: &AtomicUsize) -> Result<usize, Error> {
         let number = calls.fetch_add(1, Ordering::SeqCst);
         drop(self.0.gate.acquire().await.expect("open"));
-        let trouble = self.0.trouble.lock().expect("no panic").clone();
+        let trouble = self.0.failure.lock().expect("no panic").clone();
         trouble.map_or(Ok(number), Err)
     }
 }
@@ -78,7 +78,7 @@ impl Kms {
 impl KeySource for Kms {
     fn data_key(&self) -> Answer<'_, DataKey> {
         Box::pin(async {
-            let number = self.call(&self.0.made).await?;
+            let number = self.call(&self.0.created).await?;
             let bytes = [u8::try_from(number + 1).expect("few"); 32];
             let id = format!("vault:v1:{number}");
             let mut keys = self.0.keys.lock().expect("no panic");
@@ -96,12 +96,12 @@ impl KeySource for Kms {
     }
 }
 
-fn lost() -> Error {
+fn connection_lost() -> Error {
     Error::lost(Cause::unknown("the line is dead"))
 }
 
 /// The sealed store of a process.
-fn process(memory: &MemoryStore, kms: &Kms) -> SealedStore<MemoryStore> {
+fn store_of_process(memory: &MemoryStore, kms: &Kms) -> SealedStore<MemoryStore> {
     SealedStore::new(memory.clone(), Keys::from_source(kms.clone()))
 }
 
@@ -120,14 +120,17 @@ async fn put(store: &impl Store, name: &str, text: &str) -> Result<(), Error> {
     Ok(())
 }
 
-async fn stored(memory: &MemoryStore) -> Entry {
+async fn load_stored(memory: &MemoryStore) -> Entry {
     memory.load(NAME).await.expect("loaded").expect("a record")
 }
 
 /// Writes a record as an attacker with access to the store could, sealed with a key of this id.
 async fn forge(memory: &MemoryStore, name: &str, id: &str) {
-    let ours = stored(memory).await.record;
-    let (_, rest) = ours.expose().split_once("vault:v1:0").expect("the id");
+    let own_record = load_stored(memory).await.record;
+    let (_, rest) = own_record
+        .expose()
+        .split_once("vault:v1:0")
+        .expect("the id");
     let forged = format!(r#"{{"format":"oauth-core sealed 2","key":"{id}{rest}"#);
     let version = memory.load(name).await.expect("loaded");
     let version = version.map_or(0, |entry| entry.version);
@@ -146,8 +149,8 @@ fn pass(since: UnixTime, time: Duration) {
 async fn the_store_contract_holds_with_a_kms() {
     let (memory, kms) = (MemoryStore::new(), Kms::new());
     let stores: Vec<Arc<dyn Store>> = vec![
-        Arc::new(process(&memory, &kms)),
-        Arc::new(process(&memory, &kms)),
+        Arc::new(store_of_process(&memory, &kms)),
+        Arc::new(store_of_process(&memory, &kms)),
     ];
     contract::assert(&stores).await;
     assert_eq!(
@@ -160,7 +163,10 @@ async fn the_store_contract_holds_with_a_kms() {
 #[tokio::test]
 async fn each_key_is_generated_and_unwrapped_once() {
     let (memory, kms) = (MemoryStore::new(), Kms::new());
-    let (one, two) = (process(&memory, &kms), process(&memory, &kms));
+    let (one, two) = (
+        store_of_process(&memory, &kms),
+        store_of_process(&memory, &kms),
+    );
     for name in ["a", "b", "c", "a"] {
         put(&one, name, TEXT).await.expect("saved");
     }
@@ -182,11 +188,11 @@ async fn each_key_is_generated_and_unwrapped_once() {
 #[tokio::test]
 async fn concurrent_callers_wait_for_one_kms_call() {
     let (memory, kms) = (MemoryStore::new(), Kms::new());
-    put(&process(&memory, &kms), NAME, TEXT)
+    put(&store_of_process(&memory, &kms), NAME, TEXT)
         .await
         .expect("saved");
-    let store = process(&memory, &kms);
-    kms.stops();
+    let store = store_of_process(&memory, &kms);
+    kms.block_calls();
     let send = || {
         let store = store.clone();
         tokio::spawn(async move { read(&store, NAME).await })
@@ -200,7 +206,7 @@ async fn concurrent_callers_wait_for_one_kms_call() {
         tokio::task::yield_now().await;
     }
     assert_eq!(kms.calls().1, 2);
-    kms.goes_on();
+    kms.unblock_calls();
     let mut answers = Vec::new();
     for caller in callers {
         answers.extend(caller.await.ok());
@@ -213,8 +219,8 @@ async fn concurrent_callers_wait_for_one_kms_call() {
     );
     assert_eq!(kms.calls().1, 2);
     // All callers share a failure too.
-    let store = process(&memory, &kms);
-    kms.fails(lost());
+    let store = store_of_process(&memory, &kms);
+    kms.set_failure(connection_lost());
     let (a, b) = tokio::join!(read(&store, NAME), read(&store, NAME));
     assert!(a.is_err() && b.is_err());
 }
@@ -222,16 +228,16 @@ async fn concurrent_callers_wait_for_one_kms_call() {
 #[tokio::test]
 async fn a_kms_failure_loses_no_record_and_is_not_cached() {
     let (memory, kms) = (MemoryStore::new(), Kms::new());
-    put(&process(&memory, &kms), NAME, TEXT)
+    put(&store_of_process(&memory, &kms), NAME, TEXT)
         .await
         .expect("saved");
-    let before = stored(&memory).await;
-    let store = process(&memory, &kms);
+    let before = load_stored(&memory).await;
+    let store = store_of_process(&memory, &kms);
     for (trouble, code) in [
-        (lost(), "lost.unsent"),
+        (connection_lost(), "lost.unsent"),
         (Error::from(Misuse::Setup).about("no role"), "misuse.setup"),
     ] {
-        kms.fails(trouble);
+        kms.set_failure(trouble);
         let (new, version) = (Secret::from("new"), before.version);
         let save = store.save(NAME, &new, version, RecordTimes::NONE);
         for error in [
@@ -244,11 +250,11 @@ async fn a_kms_failure_loses_no_record_and_is_not_cached() {
             let reason = shown.contains("the line is dead") || shown.contains("no role");
             assert!(reason, "{shown}");
         }
-        let after = stored(&memory).await;
+        let after = load_stored(&memory).await;
         assert_eq!(after.version, before.version);
         assert!(after.record.matches(before.record.expose()));
     }
-    kms.fails(None);
+    kms.set_failure(None);
     assert_eq!(read(&store, NAME).await.expect("opened"), TEXT);
     put(&store, NAME, "new").await.expect("saved");
 }
@@ -257,12 +263,12 @@ async fn a_kms_failure_loses_no_record_and_is_not_cached() {
 #[tokio::test]
 async fn calls_for_unknown_key_ids_are_rate_limited() {
     let (memory, kms) = (MemoryStore::new(), Kms::new());
-    put(&process(&memory, &kms), NAME, TEXT)
+    put(&store_of_process(&memory, &kms), NAME, TEXT)
         .await
         .expect("saved");
     let start = UnixTime::system().expect("a clock");
     pass(start, Duration::ZERO);
-    let store = process(&memory, &kms);
+    let store = store_of_process(&memory, &kms);
     let code = async |name: &str| read(&store, name).await.expect_err("no key").code();
     for (count, seconds) in [(1, 0), (1, 59), (2, 61), (2, 119), (3, 122)] {
         pass(start, Duration::from_secs(seconds));
@@ -305,12 +311,12 @@ async fn calls_for_unknown_key_ids_are_rate_limited() {
 async fn a_data_key_is_replaced_after_a_day() {
     let (memory, kms) = (MemoryStore::new(), Kms::new());
     let start = UnixTime::system().expect("a clock");
-    let store = process(&memory, &kms);
+    let store = store_of_process(&memory, &kms);
     let second = Duration::from_secs(1);
     let seal = async |after: Duration| {
         pass(start, after);
         put(&store, NAME, TEXT).await.expect("saved");
-        let record = stored(&memory).await.record;
+        let record = load_stored(&memory).await.record;
         let (_, rest) = record.expose().split_once("vault:v1:").expect("the id");
         rest.split('"').next().expect("a number").to_owned()
     };
@@ -318,11 +324,11 @@ async fn a_data_key_is_replaced_after_a_day() {
     assert_eq!(seal(DAY - second).await, "0");
     assert_eq!(kms.calls(), (1, 0));
     // There is no new key: the old one stays in use, and the service is called once a minute.
-    kms.fails(lost());
+    kms.set_failure(connection_lost());
     assert_eq!(seal(DAY + second).await, "0");
     assert_eq!(seal(DAY + 30 * second).await, "0");
     assert_eq!(kms.calls().0, 2);
-    kms.fails(None);
+    kms.set_failure(None);
     assert_eq!(seal(DAY + 62 * second).await, "2");
     assert_eq!(seal(2 * DAY + 60 * second).await, "2");
     assert_eq!(kms.calls().0, 3);
@@ -334,10 +340,10 @@ async fn a_data_key_is_replaced_after_a_day() {
 async fn the_old_key_is_used_while_a_new_one_is_requested() {
     let (memory, kms) = (MemoryStore::new(), Kms::new());
     let start = UnixTime::system().expect("a clock");
-    let store = process(&memory, &kms);
+    let store = store_of_process(&memory, &kms);
     put(&store, "first", TEXT).await.expect("saved");
     pass(start, DAY + DAY);
-    kms.stops();
+    kms.block_calls();
     let asking = store.clone();
     let asking = tokio::spawn(async move { put(&asking, "second", TEXT).await });
     tokio::task::yield_now().await;
@@ -345,7 +351,7 @@ async fn the_old_key_is_used_while_a_new_one_is_requested() {
     let third = put(&store, "third", TEXT);
     let third = tokio::time::timeout(Duration::from_secs(10), third).await;
     third.expect("it does not wait").expect("saved");
-    kms.goes_on();
+    kms.unblock_calls();
     asking.await.expect("no panic").expect("saved");
     assert_eq!(kms.calls(), (2, 0));
     simulated::unset();
@@ -386,11 +392,13 @@ async fn records_are_resealed_to_a_kms_and_back() {
     assert_eq!((done.count, done.unopened.len()), (1, 0));
     assert_eq!(moving.reseal().await.expect("again").count, 0);
     assert_eq!(
-        read(&process(&memory, &kms), NAME).await.expect("opened"),
+        read(&store_of_process(&memory, &kms), NAME)
+            .await
+            .expect("opened"),
         TEXT
     );
     // One service does not answer, and the other has the key.
-    other.fails(lost());
+    other.set_failure(connection_lost());
     let back = given()
         .with_previous_source(other.clone())
         .with_previous_source(kms.clone());
@@ -403,7 +411,7 @@ async fn records_are_resealed_to_a_kms_and_back() {
         TEXT
     );
     // If the service that may have the key does not answer, it is not reported as unknown.
-    put(&process(&memory, &kms), "another", TEXT)
+    put(&store_of_process(&memory, &kms), "another", TEXT)
         .await
         .expect("saved");
     let two = Keys::from_source(other).with_previous_source(Kms::new());
@@ -416,13 +424,19 @@ async fn records_are_resealed_to_a_kms_and_back() {
 #[tokio::test]
 async fn a_login_replaces_a_record_that_the_kms_permanently_refuses() {
     let (memory, kms) = (MemoryStore::new(), Kms::new());
-    let first = of_ann(Rotating::default(), Arc::new(process(&memory, &kms)));
+    let first = of_ann(
+        Rotating::default(),
+        Arc::new(store_of_process(&memory, &kms)),
+    );
     first
         .log_in(person("first").expect("tokens"))
         .await
         .expect("stored");
-    kms.forgets();
-    let anew = of_ann(Rotating::default(), Arc::new(process(&memory, &kms)));
+    kms.forget_keys();
+    let anew = of_ann(
+        Rotating::default(),
+        Arc::new(store_of_process(&memory, &kms)),
+    );
     assert_eq!(
         anew.token().await.expect_err("sealed").code(),
         "stored.sealed"
@@ -439,31 +453,31 @@ async fn a_login_replaces_a_record_that_the_kms_permanently_refuses() {
 #[tokio::test]
 async fn failures_of_the_kms_end_no_grant() {
     let (memory, kms, driver) = (MemoryStore::new(), Kms::new(), Rotating::default());
-    let session = of_ann(driver.clone(), Arc::new(process(&memory, &kms)));
+    let session = of_ann(driver.clone(), Arc::new(store_of_process(&memory, &kms)));
     session
         .log_in(person("first").expect("tokens"))
         .await
         .expect("stored");
-    kms.fails(lost());
+    kms.set_failure(connection_lost());
     let token = session.token().await.expect("a good token");
     assert_eq!(token.access_token.expose(), "first");
 
-    let colleague = of_ann(driver.clone(), Arc::new(process(&memory, &kms)));
+    let colleague = of_ann(driver.clone(), Arc::new(store_of_process(&memory, &kms)));
     let error = colleague.token().await.expect_err("no key");
     assert_eq!(
         (error.code(), error.endpoint()),
         ("lost.unsent", Some("store"))
     );
-    kms.fails(None);
+    kms.set_failure(None);
     let token = colleague.token().await.expect("a token");
     assert_eq!(token.access_token.expose(), "first");
     // The process can decrypt, but has no key to seal with.
-    kms.fails(lost());
+    kms.set_failure(connection_lost());
     let error = colleague.renew(&token).await.expect_err("no key");
     assert_eq!(error.code(), "lost.unsent");
     let requests = || driver.0.load(Ordering::SeqCst);
     assert_eq!(requests(), 0, "nothing is sent that could not be stored");
-    kms.fails(None);
+    kms.set_failure(None);
     let token = colleague.renew(&token).await.expect("renewed");
     assert_eq!(token.access_token.expose(), "renewed-0");
     assert_eq!(requests(), 1);

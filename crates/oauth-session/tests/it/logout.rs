@@ -9,12 +9,12 @@ use oauth_core::error::{Cause, Error};
 use oauth_session::Grants;
 use oauth_session::store::{Answer, Entry, Lease, MemoryStore, RecordTimes, SaveOutcome, Store};
 
-use crate::sessions::{Rotating, client, person, requests, sessions, stale, tokens};
+use crate::sessions::{Rotating, client, new_grants, person, requests, store_stale_logins, tokens};
 
 #[tokio::test(start_paused = true)]
 async fn a_logout_revokes_the_tokens_and_ends_the_grant_for_every_worker() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
-    let (first_worker, second_worker) = (sessions(&server, &store), sessions(&server, &store));
+    let (first_worker, second_worker) = (new_grants(&server, &store), new_grants(&server, &store));
     let ann = person(1);
     first_worker
         .log_in(&ann, tokens("ann", Duration::ZERO))
@@ -63,7 +63,7 @@ async fn a_logout_revokes_the_tokens_and_ends_the_grant_for_every_worker() {
 #[tokio::test(start_paused = true)]
 async fn a_logout_that_cannot_revoke_reports_it_and_removes_the_record() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
-    let sessions = sessions(&server, &store);
+    let sessions = new_grants(&server, &store);
     sessions
         .log_in(&person(1), tokens("ann", Duration::ZERO))
         .await
@@ -78,8 +78,8 @@ async fn a_logout_that_cannot_revoke_reports_it_and_removes_the_record() {
 #[tokio::test(start_paused = true)]
 async fn a_logout_waits_for_a_running_renewal() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
-    let (first_worker, second_worker) = (sessions(&server, &store), sessions(&server, &store));
-    stale(&server, &*store, 1).await;
+    let (first_worker, second_worker) = (new_grants(&server, &store), new_grants(&server, &store));
+    store_stale_logins(&server, &*store, 1).await;
     let renewing = tokio::spawn({
         let there = second_worker.clone();
         async move { there.get(&person(0)).token().await }
@@ -102,8 +102,8 @@ async fn a_logout_waits_for_a_running_renewal() {
 #[tokio::test(start_paused = true)]
 async fn tokens_renewed_during_a_logout_are_revoked() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
-    let sessions = sessions(&server, &store);
-    stale(&server, &*store, 1).await;
+    let sessions = new_grants(&server, &store);
+    store_stale_logins(&server, &*store, 1).await;
     let session = sessions.get(&person(0));
     let renewing = tokio::spawn({
         let session = session.clone();
@@ -130,7 +130,7 @@ async fn tokens_renewed_during_a_logout_are_revoked() {
 pub(crate) struct Flaky(pub(crate) Arc<MemoryStore>, pub(crate) AtomicBool);
 
 impl Flaky {
-    fn up(&self) -> Result<&MemoryStore, Error> {
+    fn available(&self) -> Result<&MemoryStore, Error> {
         if self.1.load(Ordering::SeqCst) {
             return Err(Error::lost(Cause::unknown("down")).at_endpoint("store"));
         }
@@ -140,7 +140,7 @@ impl Flaky {
 
 impl Store for Flaky {
     fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
-        Box::pin(async move { self.up()?.load(key).await })
+        Box::pin(async move { self.available()?.load(key).await })
     }
 
     fn save<'a>(
@@ -150,11 +150,11 @@ impl Store for Flaky {
         version: u64,
         times: RecordTimes,
     ) -> Answer<'a, SaveOutcome> {
-        Box::pin(async move { self.up()?.save(key, record, version, times).await })
+        Box::pin(async move { self.available()?.save(key, record, version, times).await })
     }
 
     fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {
-        Box::pin(async move { self.up()?.lease(key, holder, ttl).await })
+        Box::pin(async move { self.available()?.lease(key, holder, ttl).await })
     }
 }
 
@@ -164,16 +164,16 @@ async fn a_login_waiting_for_the_store_is_not_stored_after_a_logout_of_any_worke
     for is_here in [true, false] {
         let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
         let flaky = Arc::new(Flaky(Arc::clone(&store), AtomicBool::new(true)));
-        let as_store: Arc<dyn Store> = Arc::clone(&flaky) as _;
-        let here = Grants::new(server.clone(), &client("id"), as_store);
-        let other_sources = sessions(&server, &store);
+        let store_handle: Arc<dyn Store> = Arc::clone(&flaky) as _;
+        let here = Grants::new(server.clone(), &client("id"), store_handle);
+        let other_grants = new_grants(&server, &store);
         let age = Duration::from_secs(if is_here { 0 } else { 5 });
         let failed = here.log_in(&ann, tokens("late", age)).await;
         assert_eq!(failed.expect_err("down").endpoint(), Some("store"));
         // The tokens are used meanwhile.
         here.get(&ann).token().await.expect("a token");
         flaky.1.store(!is_here, Ordering::SeqCst);
-        let worker = if is_here { &here } else { &other_sources };
+        let worker = if is_here { &here } else { &other_grants };
         worker.log_out(&ann).await.expect("logged out");
         flaky.1.store(false, Ordering::SeqCst);
         if is_here {

@@ -12,7 +12,7 @@ use oauth_session::store::{MemoryStore, Store};
 use oauth_session::{GrantSource, Grants, blocking, simulated};
 
 use crate::logout::Flaky;
-use crate::sessions::{Rotating, client, person, requests, sessions, stale, tokens};
+use crate::sessions::{Rotating, client, new_grants, person, requests, store_stale_logins, tokens};
 use crate::step_ups::{required_acr, stepped_up};
 
 const LONG_AGO: Duration = Duration::from_secs(2 * 3600);
@@ -108,7 +108,7 @@ async fn a_logout_of_a_source_waits_for_a_running_renewal() {
         let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
         let hooked = Arc::new(Mutex::new(0));
         let source = if is_stored {
-            stale(&server, &*store, 1).await;
+            store_stale_logins(&server, &*store, 1).await;
             with_store(&server, &store)
         } else {
             without_store(&server, LONG_AGO)
@@ -245,13 +245,13 @@ async fn a_logout_of_a_source_ends_a_login_that_is_not_stored_yet() {
 #[tokio::test(start_paused = true)]
 async fn a_source_of_a_pool_logs_out_as_the_pool_does() -> Result<(), Error> {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
-    let grants: Grants = sessions(&server, &store);
+    let grants: Grants = new_grants(&server, &store);
     let ann = person(1);
     grants.log_in(&ann, tokens("ann", Duration::ZERO)).await?;
     for acr in ["phr", "mfa"] {
         grants.log_in(&ann, stepped_up(acr, acr)).await?;
     }
-    // That of a step-up ends alone.
+    // A logout of a step-up ends only that grant.
     let phr = grants.get(&ann.clone().stepped_up(&required_acr("phr")));
     phr.log_out().await?;
     assert_eq!(revoked(&server).len(), 1);

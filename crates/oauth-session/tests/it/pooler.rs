@@ -10,7 +10,7 @@ use oauth_session::store::{PostgresStore, RecordTimes, contract};
 
 use crate::postgres::migrate;
 use crate::servers::Server;
-use crate::workers::{hammer, version, worker};
+use crate::workers::{increment_from_workers, version, worker};
 
 const KEY: &str = "a-key";
 
@@ -51,7 +51,7 @@ async fn the_store_contract_holds_behind_pgbouncer() {
 async fn concurrent_processes_behind_pgbouncer_lose_no_update() {
     let pooled = Pooled::start().await;
     let url = pooled.bouncer.postgres_url();
-    let counted = hammer(|arguments| worker(&url, arguments), KEY);
+    let counted = increment_from_workers(|arguments| worker(&url, arguments), KEY);
     let entry = pooled.store().load(KEY).await.expect("loaded");
     counted.check(entry.expect("a record").record.expose());
 }

@@ -9,7 +9,7 @@ use oauth_session::Store;
 use oauth_session::store::{Lease, PostgresStore, RecordTimes, SaveOutcome, contract};
 
 use crate::servers::{PASSWORD, Server};
-use crate::workers::{hammer, version, worker};
+use crate::workers::{increment_from_workers, version, worker};
 
 const KEY: &str = "a-key";
 const MINUTE: Duration = Duration::from_secs(60);
@@ -61,7 +61,8 @@ async fn the_postgres_store_meets_the_contract() {
 async fn concurrent_processes_lose_no_update() {
     let server = Server::postgres();
     let store = migrate_store(&server).await;
-    let counted = hammer(|arguments| worker(&server.postgres_url(), arguments), KEY);
+    let counted =
+        increment_from_workers(|arguments| worker(&server.postgres_url(), arguments), KEY);
     let entry = store.load(KEY).await.expect("loaded").expect("a record");
     counted.check(entry.record.expose());
 }

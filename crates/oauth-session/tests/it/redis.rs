@@ -9,7 +9,7 @@ use oauth_session::Store;
 use oauth_session::store::{Lease, RecordTimes, RedisStore, contract};
 
 use crate::servers::{PASSWORD, Server};
-use crate::workers::{hammer, version, worker};
+use crate::workers::{increment_from_workers, version, worker};
 
 const KEY: &str = "a-key";
 const MINUTE: Duration = Duration::from_secs(60);
@@ -34,7 +34,7 @@ async fn the_redis_store_meets_the_contract() {
 #[tokio::test]
 async fn concurrent_processes_lose_no_update() {
     let server = Server::redis();
-    let counted = hammer(|arguments| worker(&server.redis_url(), arguments), KEY);
+    let counted = increment_from_workers(|arguments| worker(&server.redis_url(), arguments), KEY);
     let entry = store(&server)
         .load(KEY)
         .await

@@ -28,12 +28,12 @@ async fn save(store: &dyn Store, name: &str, text: &str) -> u64 {
     self::version(saved.expect("saved"))
 }
 
-async fn text(store: &dyn Store, name: &str) -> Option<String> {
+async fn load_text(store: &dyn Store, name: &str) -> Option<String> {
     let entry = store.load(name).await.expect("loaded")?;
     Some(entry.record.expose().clone())
 }
 
-fn both() -> Keys {
+fn old_and_new_keys() -> Keys {
     Keys::new(NEW).with_previous(OLD)
 }
 
@@ -53,7 +53,7 @@ async fn all_records_are_resealed() {
         "text",
     )
     .await;
-    let sealed = SealedStore::new(memory.clone(), both());
+    let sealed = SealedStore::new(memory.clone(), old_and_new_keys());
     save(&sealed, "key-0", "newer").await;
     let done = sealed.reseal().await.expect("done");
     assert_eq!(
@@ -61,12 +61,15 @@ async fn all_records_are_resealed() {
         (249, vec!["lost".to_owned()])
     );
     let new = SealedStore::new(memory.clone(), Keys::new(NEW));
-    assert_eq!(text(&new, "key-0").await.as_deref(), Some("newer"));
+    assert_eq!(load_text(&new, "key-0").await.as_deref(), Some("newer"));
     for number in 1..250 {
         let expected = format!("text {number}");
-        assert_eq!(text(&new, &format!("key-{number}")).await, Some(expected));
+        assert_eq!(
+            load_text(&new, &format!("key-{number}")).await,
+            Some(expected)
+        );
     }
-    assert_eq!(text(&new, "removed").await.as_deref(), Some(""));
+    assert_eq!(load_text(&new, "removed").await.as_deref(), Some(""));
     let again = sealed.reseal().await.expect("done");
     assert_eq!((again.count, again.unopened.len()), (0, 1));
 }
@@ -88,7 +91,7 @@ async fn resealing_loses_no_concurrent_update() {
         memory.due(due, 9).await.expect("told"),
         std::slice::from_ref(&key)
     );
-    let sealed = SealedStore::new(Arc::clone(&memory), both());
+    let sealed = SealedStore::new(Arc::clone(&memory), old_and_new_keys());
     assert_eq!(sealed.reseal().await.expect("done").count, 1);
     assert_eq!(
         memory.due(due, 9).await.expect("told"),
@@ -121,7 +124,7 @@ async fn unsealed_records_are_sealed_only_if_plain_records_are_accepted() {
     );
     let sealed = strict.clone().accepting_plain();
     assert!(
-        text(&sealed, "one")
+        load_text(&sealed, "one")
             .await
             .expect("a record")
             .contains("S3CR3T")
@@ -130,13 +133,13 @@ async fn unsealed_records_are_sealed_only_if_plain_records_are_accepted() {
     assert_eq!((done.count, done.unopened.len()), (2, 0));
     for name in ["one", "two"] {
         assert!(
-            !text(&memory, name)
+            !load_text(&memory, name)
                 .await
                 .expect("a record")
                 .contains("S3CR3T")
         );
         assert!(
-            text(&strict, name)
+            load_text(&strict, name)
                 .await
                 .expect("a record")
                 .contains("S3CR3T")
@@ -157,7 +160,7 @@ async fn unsealed_records_are_sealed_only_if_plain_records_are_accepted() {
 async fn the_store_contract_holds_with_hidden_names() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("grants.db");
-    let stores = [both(), Keys::new(OLD).with_previous(NEW)].map(|keys| {
+    let stores = [old_and_new_keys(), Keys::new(OLD).with_previous(NEW)].map(|keys| {
         let files = SqliteStore::new(&path).expect("a store");
         Arc::new(SealedStore::new(files, keys).hiding_names(NAMES)) as Arc<dyn Store>
     });
@@ -178,11 +181,11 @@ async fn hidden_names_are_readable_only_with_the_key() {
     let other = SealedStore::new(memory.clone(), Keys::new(OLD)).hiding_names([4; 32]);
     assert!(other.load("anna").await.expect("loaded").is_none());
     // Keys change, names do not.
-    let new = SealedStore::new(memory.clone(), both()).hiding_names(NAMES);
+    let new = SealedStore::new(memory.clone(), old_and_new_keys()).hiding_names(NAMES);
     assert_eq!(new.reseal().await.expect("done").count, 1);
     assert_eq!(memory.scan(None).await.expect("told").keys, stored);
     let new = SealedStore::new(memory, Keys::new(NEW)).hiding_names(NAMES);
-    assert_eq!(text(&new, "anna").await.as_deref(), Some("text"));
+    assert_eq!(load_text(&new, "anna").await.as_deref(), Some("text"));
     assert!(new.remove("anna").await.expect("removed"));
     let due = UnixTime::from_secs(9);
     let (record, early) = (Secret::from("text"), Some(UnixTime::from_secs(1)));
@@ -212,11 +215,11 @@ async fn a_login_replaces_a_record_that_no_key_opens() {
         .await
         .expect("stored");
     let key = before.key().expect("a name").to_owned();
-    let lost = text(&*memory, &key).await;
+    let lost = load_text(&*memory, &key).await;
     let session = of_ann(Rotating::default(), sealed(Keys::new(NEW)));
     let error = session.token().await.expect_err("sealed");
     assert_eq!(error.code(), "stored.sealed");
-    assert_eq!(text(&*memory, &key).await, lost);
+    assert_eq!(load_text(&*memory, &key).await, lost);
     session
         .log_in(person("second").expect("tokens"))
         .await

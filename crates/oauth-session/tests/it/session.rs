@@ -261,7 +261,7 @@ async fn a_login_during_a_renewal_is_never_lost() {
 }
 
 /// The result of `work` on its own thread, unless it hangs.
-fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+fn result_in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let (done, wait) = std::sync::mpsc::channel();
     std::thread::spawn(move || done.send(work()));
     wait.recv_timeout(Duration::from_secs(20)).ok()
@@ -272,7 +272,7 @@ fn a_session_without_a_runtime_fails_and_works_again_within_one() {
     let driver = Counting::default();
     let session = GrantSource::client_credentials(driver.clone(), &client(), Scope::none());
     let outside = session.clone();
-    let polled = in_time(move || {
+    let polled = result_in_time(move || {
         let mut token_call = Box::pin(outside.token());
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         match token_call.as_mut().poll(&mut context) {
@@ -292,7 +292,7 @@ fn a_source_on_an_ended_runtime_fails_and_works_on_another() {
     let handle = runtime.handle().clone();
     drop(runtime);
     let closed = session.clone();
-    let code = in_time(move || {
+    let code = result_in_time(move || {
         let answer = handle.block_on(closed.token());
         answer.map(drop).map_err(|error| error.code())
     });
@@ -304,7 +304,7 @@ fn a_source_on_an_ended_runtime_fails_and_works_on_another() {
 #[test]
 fn a_runtime_can_end_while_callers_keep_calling() {
     for _ in 0..60 {
-        let ended = in_time(|| {
+        let ended = result_in_time(|| {
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(2)
                 .enable_all()

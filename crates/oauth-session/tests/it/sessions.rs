@@ -69,11 +69,11 @@ impl TokenDriver for Rotating {
             let refused = self.0.refuses.lock().expect("no panic");
             let is_refused = refused.is_some_and(|name| form.contains(name));
             let (status, body) = if is_refused {
-                let word = *self.0.word.lock().expect("no panic");
-                let word = if word.is_empty() {
+                let error_code = *self.0.word.lock().expect("no panic");
+                let word = if error_code.is_empty() {
                     "invalid_grant"
                 } else {
-                    word
+                    error_code
                 };
                 (400, format!(r#"{{"error":"{word}"}}"#))
             } else {
@@ -140,12 +140,12 @@ pub(crate) fn person(number: usize) -> GrantId {
     GrantId::user(format!("person-{number}"))
 }
 
-pub(crate) fn sessions(server: &Rotating, store: &Arc<MemoryStore>) -> Grants {
+pub(crate) fn new_grants(server: &Rotating, store: &Arc<MemoryStore>) -> Grants {
     Grants::new(server.clone(), &client("id"), store.clone())
 }
 
 /// This many users who logged in two days ago, and have no session in memory.
-pub(crate) async fn stale(server: &Rotating, store: &dyn Store, count: usize) {
+pub(crate) async fn store_stale_logins(server: &Rotating, store: &dyn Store, count: usize) {
     for number in 0..count {
         let keeper = client("id").keeper(person(number)).shared();
         let fresh = tokens(&number.to_string(), Duration::ZERO);
@@ -185,8 +185,8 @@ pub(crate) fn requests(server: &Rotating) -> usize {
 #[tokio::test(start_paused = true)]
 async fn callers_of_a_thousand_grants_cause_one_request_per_grant() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
-    let sessions = sessions(&server, &store);
-    stale(&server, &*store, 1000).await;
+    let sessions = new_grants(&server, &store);
+    store_stale_logins(&server, &*store, 1000).await;
     let callers: Vec<_> = (0..1000)
         .flat_map(|number| [person(number), person(number), person(number)])
         .map(|id| {
@@ -205,9 +205,9 @@ async fn callers_of_a_thousand_grants_cause_one_request_per_grant() {
 #[tokio::test(start_paused = true)]
 async fn unused_sources_beyond_the_capacity_are_dropped() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
-    let sessions = sessions(&server, &store).capacity(10);
+    let sessions = new_grants(&server, &store).capacity(10);
     let held: Vec<GrantSource> = (0..5).map(|number| sessions.get(&person(number))).collect();
-    stale(&server, &*store, 200).await;
+    store_stale_logins(&server, &*store, 200).await;
     assert!(
         sessions.in_memory() <= 10 + held.len(),
         "{}",
@@ -244,7 +244,7 @@ async fn unstored_tokens_are_kept_despite_the_capacity_limit() {
     let server = Rotating::default();
     let store = Failing::default();
     let sessions = Grants::new(server.clone(), &client("id"), Arc::new(store.clone())).capacity(1);
-    stale(&server, &store, 1).await;
+    store_stale_logins(&server, &store, 1).await;
     *server.0.breaks.lock().expect("no panic") = Some(store.clone());
     let fresh = sessions
         .get(&person(0))
@@ -267,8 +267,8 @@ async fn unstored_tokens_are_kept_despite_the_capacity_limit() {
 #[tokio::test]
 async fn list_returns_only_grants_of_this_client_and_unreadable_records() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
-    let sessions = sessions(&server, &store);
-    stale(&server, &*store, 250).await;
+    let sessions = new_grants(&server, &store);
+    store_stale_logins(&server, &*store, 250).await;
     sessions.log_out(&person(7)).await.expect("logged out");
     let garbled = Secret::from("S3CR3T");
     store
@@ -314,12 +314,12 @@ async fn unused_grants_are_kept_alive() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
     let ended = Arc::new(Mutex::new(Vec::new()));
     let hook = Arc::clone(&ended);
-    let sessions = sessions(&server, &store).on_ended(move |id, error| {
+    let sessions = new_grants(&server, &store).on_ended(move |id, error| {
         hook.lock()
             .expect("no panic")
             .push((id.subject().map(str::to_owned), error.code()));
     });
-    stale(&server, &*store, 250).await;
+    store_stale_logins(&server, &*store, 250).await;
     let fresh = GrantId::user("in use");
     sessions
         .log_in(&fresh, tokens("used", Duration::ZERO))
@@ -349,8 +349,8 @@ async fn unused_grants_are_kept_alive() {
 #[tokio::test(start_paused = true)]
 async fn the_end_of_a_grant_is_reported_once() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
-    let sessions = sessions(&server, &store);
-    stale(&server, &*store, 1).await;
+    let sessions = new_grants(&server, &store);
+    store_stale_logins(&server, &*store, 1).await;
     *server.0.refuses.lock().expect("no panic") = Some("rt-0");
     for minutes in 0..3 {
         let now = UnixTime::system().expect("a clock");
@@ -380,7 +380,7 @@ fn unsaved_tokens_of_a_stopped_runtime_are_not_dropped() {
     let sessions = Grants::new(server.clone(), &client("id"), Arc::new(store.clone())).capacity(1);
     let first = runtime();
     let fresh = first.block_on(async {
-        stale(&server, &store, 1).await;
+        store_stale_logins(&server, &store, 1).await;
         *server.0.breaks.lock().expect("no panic") = Some(store.clone());
         let token = sessions.get(&person(0)).token().await.expect("unsaved");
         token.access_token.expose().clone()
@@ -399,7 +399,7 @@ async fn suspect_or_unknown_grants_do_not_count_as_ended() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
     let ended = Arc::new(Mutex::new(Vec::new()));
     let hook = Arc::clone(&ended);
-    let sessions = sessions(&server, &store).on_ended(move |id, _| {
+    let sessions = new_grants(&server, &store).on_ended(move |id, _| {
         hook.lock()
             .expect("no panic")
             .push(id.subject().map(str::to_owned));
@@ -410,7 +410,7 @@ async fn suspect_or_unknown_grants_do_not_count_as_ended() {
     let counts = sessions.counters().counts();
     assert!(counts.contains(&("failed", 1)), "{counts:?}");
 
-    stale(&server, &*store, 1).await;
+    store_stale_logins(&server, &*store, 1).await;
     *server.0.refuses.lock().expect("no panic") = Some("rt-0");
     *server.0.word.lock().expect("no panic") = "unauthorized_client";
     for _ in 0..2 {
@@ -434,14 +434,14 @@ async fn the_hook_receives_new_tokens_before_any_caller() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
     let events = Arc::new(Mutex::new(Vec::new()));
     let hook = Arc::clone(&events);
-    let sessions = sessions(&server, &store).on_renewed(move |id, tokens| {
+    let sessions = new_grants(&server, &store).on_renewed(move |id, tokens| {
         let text = tokens.access_token.expose().clone();
         hook.lock()
             .expect("no panic")
             .push((id.subject().map(str::to_owned), text));
         Ok(())
     });
-    stale(&server, &*store, 1).await;
+    store_stale_logins(&server, &*store, 1).await;
     let token = sessions.get(&person(0)).token().await.expect("a token");
     let expected = (
         Some("person-0".to_owned()),
@@ -453,8 +453,8 @@ async fn the_hook_receives_new_tokens_before_any_caller() {
 #[tokio::test(start_paused = true)]
 async fn drain_waits_for_the_renewals_of_all_grants() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
-    let sessions = sessions(&server, &store);
-    stale(&server, &*store, 20).await;
+    let sessions = new_grants(&server, &store);
+    store_stale_logins(&server, &*store, 20).await;
     for number in 0..20 {
         let session = sessions.get(&person(number));
         tokio::spawn(async move { session.token().await });

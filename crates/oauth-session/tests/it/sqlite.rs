@@ -11,7 +11,7 @@ use oauth_core::moment::UnixTime;
 use oauth_session::Store;
 use oauth_session::store::{RecordTimes, SaveOutcome, SqliteStore, contract};
 
-use crate::workers::{hammer, version, worker};
+use crate::workers::{increment_from_workers, version, worker};
 
 const KEY: &str = "a-key";
 const MINUTE: Duration = Duration::from_secs(60);
@@ -34,16 +34,16 @@ impl TempStore {
         SqliteStore::new(self.path()).expect("a store")
     }
 
-    fn refused(&self) -> Error {
+    fn open_error(&self) -> Error {
         SqliteStore::new(self.path()).expect_err("refused")
     }
 
-    fn beside(&self, ending: &str) -> PathBuf {
+    fn file_with_suffix(&self, ending: &str) -> PathBuf {
         self.folder.path().join(format!("deep/grants.db{ending}"))
     }
 
     /// A connection of another program.
-    fn other(&self) -> rusqlite::Connection {
+    fn foreign_connection(&self) -> rusqlite::Connection {
         rusqlite::Connection::open(self.path()).expect("a connection")
     }
 }
@@ -83,7 +83,7 @@ async fn the_store_contract_holds_across_forks() {
 async fn concurrent_processes_lose_no_update() {
     let temp_folder = TempStore::new();
     let name = format!("sqlite:{}", temp_folder.path().display());
-    let counted = hammer(|arguments| worker(&name, arguments), KEY);
+    let counted = increment_from_workers(|arguments| worker(&name, arguments), KEY);
     let entry = temp_folder.store().load(KEY).await.expect("loaded");
     counted.check(entry.expect("a record").record.expose());
 }
@@ -123,7 +123,7 @@ fn the_sqlite_store_works_without_a_runtime() {
 async fn a_save_waits_for_another_writer() {
     let temp_folder = TempStore::new();
     let store = temp_folder.store();
-    let other = temp_folder.other();
+    let other = temp_folder.foreign_connection();
     other.execute_batch("begin immediate").expect("begun");
     let saving = tokio::spawn({
         let store = store.clone();
@@ -150,7 +150,7 @@ async fn removals_are_remembered_for_thirty_days() {
     let store = temp_folder.store();
     let first = version(save(&store, "text", 0).await.expect("saved"));
     assert!(store.remove(KEY).await.expect("removed"));
-    let other = temp_folder.other();
+    let other = temp_folder.foreign_connection();
     for (days, is_told) in [(29, true), (2, false)] {
         let age = format!("update oauth_core_grant set version = version - {days} * 86400000000");
         other.execute_batch(&age).expect("aged");
@@ -174,13 +174,13 @@ async fn a_replaced_record_leaves_no_trace_in_the_file() {
     );
     save(&store, "short", first).await.expect("saved");
     let checkpoint = "pragma wal_checkpoint(truncate)";
-    let other = temp_folder.other();
+    let other = temp_folder.foreign_connection();
     let busy: i64 = other
         .query_row(checkpoint, [], |row| row.get(0))
         .expect("moved");
     assert_eq!(busy, 0);
     for ending in ["", "-wal"] {
-        let bytes = fs::read(temp_folder.beside(ending)).expect("a file");
+        let bytes = fs::read(temp_folder.file_with_suffix(ending)).expect("a file");
         assert!(!bytes.windows(6).any(|part| part == b"S3CR3T"), "{ending}");
     }
 }
@@ -205,20 +205,26 @@ async fn foreign_newer_and_invalid_databases_are_reported() {
     let write = |bytes: &[u8]| {
         for ending in ["-wal", "-shm"] {
             // They may be gone with the last connection.
-            let _ = fs::remove_file(temp_folder.beside(ending));
+            let _ = fs::remove_file(temp_folder.file_with_suffix(ending));
         }
         fs::write(temp_folder.path(), bytes).expect("written");
     };
     write(&b"S3CR3T, and no database ".repeat(100));
-    let no_database = temp_folder.refused();
+    let no_database = temp_folder.open_error();
     write(b"");
     let others = "create table theirs (a text)";
-    temp_folder.other().execute_batch(others).expect("made");
-    let other = temp_folder.refused();
+    temp_folder
+        .foreign_connection()
+        .execute_batch(others)
+        .expect("made");
+    let other = temp_folder.open_error();
     write(b"");
     let later = "pragma user_version = 2";
-    temp_folder.other().execute_batch(later).expect("made");
-    let later = temp_folder.refused();
+    temp_folder
+        .foreign_connection()
+        .execute_batch(later)
+        .expect("made");
+    let later = temp_folder.open_error();
     for error in [no_database, other, later] {
         let code = (error.code(), error.endpoint());
         assert_eq!(code, ("stored.malformed", Some("store")));
@@ -228,7 +234,10 @@ async fn foreign_newer_and_invalid_databases_are_reported() {
     let store = temp_folder.store();
     save(&store, "text", 0).await.expect("saved");
     let spoil = "update oauth_core_grant set record = null";
-    temp_folder.other().execute_batch(spoil).expect("spoilt");
+    temp_folder
+        .foreign_connection()
+        .execute_batch(spoil)
+        .expect("spoilt");
     let error = store.load(KEY).await.expect_err("no record");
     assert_eq!(error.code(), "stored.malformed");
 }
@@ -239,7 +248,10 @@ async fn errors_show_no_secret() {
     let store = temp_folder.store();
     let spoil = "drop table oauth_core_grant; \
         create table oauth_core_grant (key, version, record check (record = 'good'), due)";
-    temp_folder.other().execute_batch(spoil).expect("spoilt");
+    temp_folder
+        .foreign_connection()
+        .execute_batch(spoil)
+        .expect("spoilt");
     let error = save(&store, "S3CR3T", 0).await.expect_err("refused");
     let shown = format!("{error} {error:?} {:?} {store:?}", error.cause());
     assert!(!shown.contains("S3CR3T"), "{shown}");
@@ -256,7 +268,7 @@ async fn due_grants_are_found_by_an_index() {
         .save(KEY, &record, 0, RecordTimes { due, until: None })
         .await
         .expect("saved");
-    let other = temp_folder.other();
+    let other = temp_folder.foreign_connection();
     for query in [
         "select key from oauth_core_grant where due < 9 order by due, key limit 5",
         "select key from oauth_core_grant where key > 'a' and version > 0 and record <> '' \
@@ -293,7 +305,11 @@ mod unix {
         let store = temp_folder.store();
         store.lease(KEY, "one", MINUTE).await.expect("leased");
         for ending in ["", "-wal", "-shm"] {
-            assert_eq!(mode(&temp_folder.beside(ending)), 0o600, "{ending}");
+            assert_eq!(
+                mode(&temp_folder.file_with_suffix(ending)),
+                0o600,
+                "{ending}"
+            );
         }
         let folder = temp_folder.path();
         assert_eq!(mode(folder.parent().expect("a folder")), 0o700);
@@ -307,12 +323,12 @@ mod unix {
         let folder = temp_folder.path().parent().expect("a folder").to_owned();
         for (path, bad, valid) in [
             (temp_folder.path(), 0o640, 0o600),
-            (temp_folder.beside("-wal"), 0o644, 0o600),
-            (temp_folder.beside("-shm"), 0o660, 0o600),
+            (temp_folder.file_with_suffix("-wal"), 0o644, 0o600),
+            (temp_folder.file_with_suffix("-shm"), 0o660, 0o600),
             (folder, 0o777, 0o700),
         ] {
             set_mode(&path, bad);
-            let error = temp_folder.refused();
+            let error = temp_folder.open_error();
             assert_eq!(error.code(), "store.setup", "{}", path.display());
             set_mode(&path, valid);
             assert!(

@@ -11,7 +11,7 @@ use oauth_core::{Secret, Tokens};
 use oauth_session::Grants;
 use oauth_session::store::{Answer, Entry, Lease, MemoryStore, RecordTimes, SaveOutcome, Store};
 
-use crate::sessions::{Rotating, client, person, sessions, tokens};
+use crate::sessions::{Rotating, client, new_grants, person, tokens};
 
 pub(crate) fn required_acr(acr: &str) -> StepUp {
     let mut required = StepUp::default();
@@ -36,7 +36,7 @@ async fn use_token(grants: &Grants, id: &GrantId) -> Result<String, &'static str
 #[tokio::test(start_paused = true)]
 async fn step_up_tokens_are_kept_separately_and_found_by_requirement() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
-    let (first_worker, second_worker) = (sessions(&server, &store), sessions(&server, &store));
+    let (first_worker, second_worker) = (new_grants(&server, &store), new_grants(&server, &store));
     let ann = person(1);
     let login = |tokens| first_worker.log_in(&ann, tokens);
     login(tokens("ordinary", Duration::ZERO))
@@ -81,7 +81,7 @@ async fn step_up_tokens_are_kept_separately_and_found_by_requirement() {
 #[tokio::test(start_paused = true)]
 async fn a_logout_also_ends_step_up_grants() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
-    let (first_worker, second_worker) = (sessions(&server, &store), sessions(&server, &store));
+    let (first_worker, second_worker) = (new_grants(&server, &store), new_grants(&server, &store));
     let ann = person(1);
     let login = |tokens| first_worker.log_in(&ann, tokens);
     login(tokens("ordinary", Duration::ZERO))
@@ -114,7 +114,7 @@ async fn a_logout_also_ends_step_up_grants() {
 #[tokio::test(start_paused = true)]
 async fn the_ninth_step_up_of_a_user_ends_the_oldest() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
-    let grants = sessions(&server, &store);
+    let grants = new_grants(&server, &store);
     let ann = person(1);
     for number in 0..9 {
         let acr = format!("acr-{number}");
@@ -143,7 +143,7 @@ async fn stored(grants: &Grants) -> Vec<String> {
 #[tokio::test(start_paused = true)]
 async fn ended_or_expired_step_ups_are_replaced_first() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
-    let grants = sessions(&server, &store);
+    let grants = new_grants(&server, &store);
     let ann = person(1);
     let login = |tokens| grants.log_in(&ann, tokens);
     for acr in ["ended", "expired", "kept"] {
@@ -232,7 +232,7 @@ async fn replacing_a_step_up_keeps_logins_of_this_worker_that_wait_for_the_store
     let revoked = server.0.revoked.lock().expect("no panic").join(" ");
     assert!(!revoked.contains("rt-second"), "{revoked}");
     tokio::time::sleep(Duration::from_secs(300)).await;
-    let other_sources = sessions(&server, &memory);
+    let other_sources = new_grants(&server, &memory);
     assert_eq!(stored(&other_sources).await, ["mfa", "other"]);
     assert_eq!(use_token(&grants, &mfa).await.as_deref(), Ok("of-second"));
 }
@@ -240,7 +240,7 @@ async fn replacing_a_step_up_keeps_logins_of_this_worker_that_wait_for_the_store
 #[tokio::test(start_paused = true)]
 async fn an_evicted_step_up_that_cannot_be_revoked_is_reported() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
-    let grants = sessions(&server, &store);
+    let grants = new_grants(&server, &store);
     let ann = person(1);
     let login = |acr: String| {
         let tokens = stepped_up(&acr, &acr);

@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use crate::sessions::{Rotating, client, person, sessions, tokens};
+use crate::sessions::{Rotating, client, new_grants, person, tokens};
 use crate::step_ups::{required_acr, stepped_up};
 
 /// The leases of other workers.
@@ -25,8 +25,8 @@ enum Leases {
     Expired,
 }
 
-/// A worker's handle on the store, each of whose operations waits for its turn.
-struct Turns {
+/// A worker's handle on the store, whose operations each wait for a permit.
+struct SteppedStore {
     store: Arc<MemoryStore>,
     waiting: AtomicUsize,
     turns: Semaphore,
@@ -42,8 +42,8 @@ impl Drop for Waiting<'_> {
     }
 }
 
-impl Turns {
-    async fn come(&self) {
+impl SteppedStore {
+    async fn wait_for_turn(&self) {
         self.waiting.fetch_add(1, Ordering::SeqCst);
         let _waiting = Waiting(&self.waiting);
         self.turns.acquire().await.expect("open").forget();
@@ -65,10 +65,10 @@ impl Turns {
     }
 }
 
-impl Store for Turns {
+impl Store for SteppedStore {
     fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
         Box::pin(async move {
-            self.come().await;
+            self.wait_for_turn().await;
             self.store.load(key).await
         })
     }
@@ -81,14 +81,14 @@ impl Store for Turns {
         times: RecordTimes,
     ) -> Answer<'a, SaveOutcome> {
         Box::pin(async move {
-            self.come().await;
+            self.wait_for_turn().await;
             self.store.save(key, record, version, times).await
         })
     }
 
     fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {
         Box::pin(async move {
-            self.come().await;
+            self.wait_for_turn().await;
             match self.leases {
                 Leases::Expired => Ok(Lease::Won),
                 Leases::Held => self.store.lease(key, holder, ttl).await,
@@ -98,7 +98,7 @@ impl Store for Turns {
 
     fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, bool> {
         Box::pin(async move {
-            self.come().await;
+            self.wait_for_turn().await;
             self.store.remove(key).await
         })
     }
@@ -112,7 +112,7 @@ impl Store for Turns {
     }
 }
 
-fn worker(server: &Rotating, store: &Arc<MemoryStore>) -> (Arc<Turns>, Grants) {
+fn worker(server: &Rotating, store: &Arc<MemoryStore>) -> (Arc<SteppedStore>, Grants) {
     worker_with(server, store, 0, Leases::Held)
 }
 
@@ -121,8 +121,8 @@ fn worker_with(
     store: &Arc<MemoryStore>,
     turns: usize,
     leases: Leases,
-) -> (Arc<Turns>, Grants) {
-    let turns = Arc::new(Turns {
+) -> (Arc<SteppedStore>, Grants) {
+    let turns = Arc::new(SteppedStore {
         store: Arc::clone(store),
         waiting: AtomicUsize::new(0),
         turns: Semaphore::new(turns),
@@ -147,7 +147,7 @@ async fn listed_step_ups(store: &MemoryStore, ann: &GrantId) -> Vec<String> {
 /// Checks that every stored grant of a step-up is listed, so that a logout ends it even after a crash.
 async fn check(server: &Rotating, store: &Arc<MemoryStore>, ann: &GrantId, when: &str) {
     let names = listed_step_ups(store, ann).await;
-    let grants = sessions(server, store).list(None).await.expect("listed");
+    let grants = new_grants(server, store).list(None).await.expect("listed");
     for grant in grants.grants {
         for acr in grant.id.step_up.into_iter().flat_map(|one| one.acr_values) {
             assert!(
@@ -167,52 +167,52 @@ enum Before {
 }
 
 /// Ann signs in for a step-up and logs out, in two workers that take turns of this many operations.
-async fn cross(before: Before, turns: [usize; 4]) {
-    let when = format!("{before:?}, {turns:?}");
+async fn log_in_during_logout(before: Before, turns: [usize; 4]) {
+    let message = format!("{before:?}, {turns:?}");
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
-    let (ann, others) = (person(1), sessions(&server, &store));
+    let (ann, other_worker) = (person(1), new_grants(&server, &store));
     let phr = ann.clone().stepped_up(&required_acr("phr"));
     if !matches!(before, Before::Nothing) {
         let earlier = stepped_up("earlier", "phr");
-        others.log_in(&ann, earlier).await.expect("stored");
+        other_worker.log_in(&ann, earlier).await.expect("stored");
     }
     if matches!(before, Before::Logout) {
-        others.log_out(&phr).await.expect("logged out");
+        other_worker.log_out(&phr).await.expect("logged out");
     }
     let ordinary = tokens("ordinary", Duration::ZERO);
-    others.log_in(&ann, ordinary).await.expect("stored");
+    other_worker.log_in(&ann, ordinary).await.expect("stored");
     let ((first, coming), (second, leaving)) = (worker(&server, &store), worker(&server, &store));
     let id = ann.clone();
-    let coming = tokio::spawn(async move { coming.log_in(&id, stepped_up("phr", "phr")).await });
+    let login = tokio::spawn(async move { coming.log_in(&id, stepped_up("phr", "phr")).await });
     let id = ann.clone();
-    let leaving = tokio::spawn(async move { leaving.log_out(&id).await });
+    let logout = tokio::spawn(async move { leaving.log_out(&id).await });
     for (position, count) in turns.into_iter().chain([usize::MAX; 2]).enumerate() {
         let (turns, worker) = match position % 2 {
-            0 => (&first, &coming),
-            _ => (&second, &leaving),
+            0 => (&first, &login),
+            _ => (&second, &logout),
         };
         for _ in 0..count {
             if !turns.step(worker).await {
                 break;
             }
-            check(&server, &store, &ann, &when).await;
+            check(&server, &store, &ann, &message).await;
         }
     }
-    leaving.await.expect("no panic").expect("logged out");
-    let stored = coming.await.expect("no panic");
+    logout.await.expect("no panic").expect("logged out");
+    let stored = login.await.expect("no panic");
     let revoked = server.0.revoked.lock().expect("no panic").join(" ");
     if let Err(error) = stored {
-        assert_eq!(error.code(), "grant.no_refresh_token", "{when}");
-        assert!(revoked.contains("rt-phr"), "{when}: {revoked}");
+        assert_eq!(error.code(), "grant.no_refresh_token", "{message}");
+        assert!(revoked.contains("rt-phr"), "{message}: {revoked}");
     }
     // The next logout ends whatever is left.
-    others.log_out(&ann).await.expect("logged out");
+    other_worker.log_out(&ann).await.expect("logged out");
     let keys = store.scan(None).await.expect("listed").keys;
-    assert!(!keys.iter().any(|key| is_grant(key)), "{when}");
+    assert!(!keys.iter().any(|key| is_grant(key)), "{message}");
     assert_eq!(
         listed_step_ups(&store, &ann).await,
         Vec::<String>::new(),
-        "{when}"
+        "{message}"
     );
 }
 
@@ -223,7 +223,7 @@ async fn no_step_up_tokens_survive_a_concurrent_logout() {
             for second in 0..9 {
                 for third in [1, 2, 4] {
                     for fourth in [1, 2, 6] {
-                        cross(before, [first, second, third, fourth]).await;
+                        log_in_during_logout(before, [first, second, third, fourth]).await;
                     }
                 }
             }
@@ -237,7 +237,7 @@ async fn another_worker_completes_a_logout_or_replacement_after_a_crash() {
     for is_logout in [true, false] {
         for steps in 0..40 {
             let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
-            let other_sources = sessions(&server, &store);
+            let other_sources = new_grants(&server, &store);
             let count = if is_logout { 2 } else { 8 };
             for number in 0..count {
                 let acr = format!("acr-{number}");
@@ -291,11 +291,11 @@ async fn expire(store: &Arc<MemoryStore>, id: &GrantId) {
     assert!(matches!(saved, Ok(SaveOutcome::At(_))));
 }
 
-/// Ann signs in again for an expired step-up while another worker makes room for another one.
-async fn cross_with_room(before: Before, turns: [usize; 4]) {
-    let when = format!("{before:?}, {turns:?}");
+/// Ann signs in again for an expired step-up while another worker evicts a step-up to store a new one.
+async fn log_in_during_eviction(before: Before, turns: [usize; 4]) {
+    let message = format!("{before:?}, {turns:?}");
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
-    let (ann, others) = (person(1), sessions(&server, &store));
+    let (ann, others) = (person(1), new_grants(&server, &store));
     let phr = ann.clone().stepped_up(&required_acr("phr"));
     others
         .log_in(&ann, stepped_up("earlier", "phr"))
@@ -322,7 +322,7 @@ async fn cross_with_room(before: Before, turns: [usize; 4]) {
             if !turns.step(worker).await {
                 break;
             }
-            check(&server, &store, &ann, &when).await;
+            check(&server, &store, &ann, &message).await;
         }
         // Operations after the end of the login need no turns.
         turns
@@ -331,12 +331,12 @@ async fn cross_with_room(before: Before, turns: [usize; 4]) {
     }
     ninth.await.expect("no panic").expect("stored");
     let stored = coming.await.expect("no panic");
-    stored.unwrap_or_else(|error| panic!("{when}: {error}"));
-    let token = sessions(&server, &store).get(&phr).token().await;
-    let token = token.unwrap_or_else(|error| panic!("{when}: {error}"));
-    assert_eq!(token.access_token.expose(), "of-phr", "{when}");
+    stored.unwrap_or_else(|error| panic!("{message}: {error}"));
+    let token = new_grants(&server, &store).get(&phr).token().await;
+    let token = token.unwrap_or_else(|error| panic!("{message}: {error}"));
+    assert_eq!(token.access_token.expose(), "of-phr", "{message}");
     let revoked = server.0.revoked.lock().expect("no panic").join(" ");
-    assert!(!revoked.contains("phr"), "{when}: {revoked}");
+    assert!(!revoked.contains("phr"), "{message}: {revoked}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -345,7 +345,7 @@ async fn replacing_a_step_up_does_not_end_a_concurrent_login() {
         for first in 0..8 {
             for second in 0..14 {
                 for third in [0, 2, 9] {
-                    cross_with_room(before, [first, second, third, 2]).await;
+                    log_in_during_eviction(before, [first, second, third, 2]).await;
                 }
             }
         }
@@ -355,7 +355,7 @@ async fn replacing_a_step_up_does_not_end_a_concurrent_login() {
 #[tokio::test(start_paused = true)]
 async fn entries_that_a_crashed_worker_listed_but_never_stored_are_evicted_first() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
-    let (ann, others) = (person(1), sessions(&server, &store));
+    let (ann, others) = (person(1), new_grants(&server, &store));
     let first = stepped_up("first", "first");
     others.log_in(&ann, first).await.expect("stored");
     for number in 0..7 {

@@ -14,16 +14,16 @@ pub(crate) fn version(saved: SaveOutcome) -> u64 {
 }
 
 /// A worker process on a store; see `tests/worker.rs`.
-pub(crate) fn worker(place: &str, arguments: &[&str]) -> Command {
+pub(crate) fn worker(store_argument: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_oauth-session-worker"));
-    command.arg(place).args(arguments);
+    command.arg(store_argument).args(arguments);
     command
 }
 
 /// Many processes increment a number, and some are killed meanwhile. Each number reported as stored was
 /// stored once, by one process; and a killed process may have stored at most one more number that it did
 /// not report.
-pub(crate) fn hammer(worker: impl Fn(&[&str]) -> Command, key: &str) -> Counted {
+pub(crate) fn increment_from_workers(worker: impl Fn(&[&str]) -> Command, key: &str) -> Counted {
     const WORKERS: usize = 4;
     const VICTIMS: usize = 3;
     const ROUNDS: usize = 40;

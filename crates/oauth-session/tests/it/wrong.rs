@@ -12,17 +12,17 @@ use oauth_session::store::{
     Answer, Entry, Lease, MemoryStore, Page, RecordTimes, SaveOutcome, Store,
 };
 
-/// The mistake of a store.
+/// What a store does wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum Mistake {
     /// Saves regardless of the version.
     IgnoresVersion,
     /// Treats every record with an expiration time as expired.
-    EndsAtOnce,
+    ExpiresAtOnce,
     /// Hides expired records, which still block saves.
-    HidesEnded,
+    HidesExpired,
     /// Checks the version and saves in two steps.
-    LooksThenSaves,
+    ChecksThenSaves,
     /// Counts each record's versions from 1.
     CountsFromOne,
     /// Forgets a removed record and its versions.
@@ -30,19 +30,19 @@ pub(crate) enum Way {
     /// Has a record from the start.
     InventsRecords,
     /// Truncates records.
-    CutsRecords,
+    TruncatesRecords,
     /// Ignores the case of keys, like some file systems.
     FoldsKeys,
     /// Keeps separate records for each handle.
     SharesNothing,
     /// Never expires leases.
-    NeverEndsLeases,
+    NeverExpiresLeases,
     /// Expires leases at once.
-    LeasesNothing,
+    ExpiresLeasesAtOnce,
     /// Releases leases of other holders.
-    GivesBackAnothers,
+    ReleasesOthersLeases,
     /// Never releases leases.
-    GivesBackNothing,
+    NeverReleasesLeases,
     /// Refuses the lease to its own holder.
     LocksOutTheHolder,
     /// Stores leases as records.
@@ -56,16 +56,16 @@ pub(crate) enum Way {
     /// Never reports due records.
     ForgetsDue,
     /// Returns due records in reverse order.
-    TurnsDueAround,
+    ReversesDue,
     /// Returns only errors.
     Fails,
 }
 
 /// All mistakes, with the contract's cases that must detect them.
-pub(crate) fn ways() -> Vec<(Way, &'static [&'static str])> {
+pub(crate) fn mistakes() -> Vec<(Mistake, &'static [&'static str])> {
     vec![
         (
-            Way::IgnoresVersion,
+            Mistake::IgnoresVersion,
             &[
                 "a record is saved at its version only",
                 "one of many savers wins",
@@ -73,69 +73,78 @@ pub(crate) fn ways() -> Vec<(Way, &'static [&'static str])> {
             ],
         ),
         (
-            Way::LooksThenSaves,
+            Mistake::ChecksThenSaves,
             &["one of many savers wins", "no save of many is lost"],
         ),
         (
-            Way::CountsFromOne,
+            Mistake::CountsFromOne,
             &["a first version is higher than those of before"],
         ),
         (
-            Way::ForgetsVersions,
+            Mistake::ForgetsVersions,
             &["a removed record is at a version of its own"],
         ),
-        (Way::InventsRecords, &["nothing is there at first"]),
-        (Way::CutsRecords, &["a record comes back as it was saved"]),
-        (Way::FoldsKeys, &["keys are independent"]),
-        (Way::SharesNothing, &["all handles see one place"]),
+        (Mistake::InventsRecords, &["nothing is there at first"]),
         (
-            Way::NeverEndsLeases,
+            Mistake::TruncatesRecords,
+            &["a record comes back as it was saved"],
+        ),
+        (Mistake::FoldsKeys, &["keys are independent"]),
+        (Mistake::SharesNothing, &["all handles see one place"]),
+        (
+            Mistake::NeverExpiresLeases,
             &[
                 "a lease expires after its time",
                 "a worker that slept through its lease is fenced off",
             ],
         ),
         (
-            Way::LeasesNothing,
+            Mistake::ExpiresLeasesAtOnce,
             &[
                 "a lease is one holder's",
                 "one of many takers has the lease",
             ],
         ),
         (
-            Way::GivesBackAnothers,
+            Mistake::ReleasesOthersLeases,
             &["another's lease is not given back"],
         ),
-        (Way::GivesBackNothing, &["a lease is given back"]),
-        (Way::LocksOutTheHolder, &["the holder takes the lease anew"]),
+        (Mistake::NeverReleasesLeases, &["a lease is given back"]),
         (
-            Way::LeaseIsRecord,
+            Mistake::LocksOutTheHolder,
+            &["the holder takes the lease anew"],
+        ),
+        (
+            Mistake::LeaseIsRecord,
             &["a lease needs no record, and is none"],
         ),
         (
-            Way::SaveEndsLease,
+            Mistake::SaveEndsLease,
             &["saving and leasing do not touch each other"],
         ),
-        (Way::RemovesNothing, &["a removal ends what there is"]),
-        (Way::ScansOnePage, &["a scan tells of every record"]),
-        (Way::ForgetsDue, &["what is due is told in order"]),
-        (Way::EndsAtOnce, &["a record stays until its end"]),
-        (Way::HidesEnded, &["a record that has ended is absent"]),
-        (Way::TurnsDueAround, &["what is due is told in order"]),
-        (Way::Fails, &["nothing is there at first"]),
+        (Mistake::RemovesNothing, &["a removal ends what there is"]),
+        (Mistake::ScansOnePage, &["a scan tells of every record"]),
+        (Mistake::ForgetsDue, &["what is due is told in order"]),
+        (Mistake::ExpiresAtOnce, &["a record stays until its end"]),
+        (
+            Mistake::HidesExpired,
+            &["a record that has ended is absent"],
+        ),
+        (Mistake::ReversesDue, &["what is due is told in order"]),
+        (Mistake::Fails, &["nothing is there at first"]),
     ]
 }
 
 /// A [`MemoryStore`] with a mistake.
 pub(crate) struct FaultyStore {
-    way: Way,
+    way: Mistake,
     memory: MemoryStore,
     holders: Arc<AtomicU64>,
     counts: Arc<Mutex<HashMap<String, Entry>>>,
 }
 
 impl FaultyStore {
-    pub(crate) fn new(way: Way) -> Self {
+    pub(crate) fn new(way: Mistake) -> Self {
         Self {
             way,
             memory: MemoryStore::new(),
@@ -145,7 +154,7 @@ impl FaultyStore {
     }
 
     const fn counts(&self) -> bool {
-        matches!(self.way, Way::CountsFromOne | Way::ForgetsVersions)
+        matches!(self.way, Mistake::CountsFromOne | Mistake::ForgetsVersions)
     }
 
     fn count(&self, key: &str, record: &Secret<String>, version: u64) -> SaveOutcome {
@@ -154,7 +163,7 @@ impl FaultyStore {
             return SaveOutcome::Conflict;
         }
         let (version, record) = (version + 1, record.clone());
-        if self.way == Way::ForgetsVersions && record.expose().is_empty() {
+        if self.way == Mistake::ForgetsVersions && record.expose().is_empty() {
             counts.remove(key)
         } else {
             counts.insert(key.to_owned(), Entry { version, record })
@@ -164,7 +173,7 @@ impl FaultyStore {
 
     fn key(&self, key: &str) -> String {
         match self.way {
-            Way::FoldsKeys => key.to_lowercase(),
+            Mistake::FoldsKeys => key.to_lowercase(),
             _ => key.to_owned(),
         }
     }
@@ -175,7 +184,7 @@ impl Clone for FaultyStore {
         Self {
             way: self.way,
             memory: match self.way {
-                Way::SharesNothing => MemoryStore::new(),
+                Mistake::SharesNothing => MemoryStore::new(),
                 _ => self.memory.clone(),
             },
             holders: Arc::clone(&self.holders),
@@ -189,13 +198,13 @@ impl Store for FaultyStore {
         Box::pin(async move {
             let entry = self.memory.load(&self.key(key)).await?;
             match self.way {
-                Way::Fails => Err(Error::lost(Cause::unknown("no store")).at_endpoint("store")),
-                Way::InventsRecords => Ok(entry.or(Some(Entry {
+                Mistake::Fails => Err(Error::lost(Cause::unknown("no store")).at_endpoint("store")),
+                Mistake::InventsRecords => Ok(entry.or(Some(Entry {
                     version: 1,
                     record: Secret::from("{}"),
                 }))),
                 _ if self.counts() => Ok(self.counts.lock().expect("no panic").get(key).cloned()),
-                Way::HidesEnded => {
+                Mistake::HidesExpired => {
                     let is_hidden = self
                         .counts
                         .lock()
@@ -218,36 +227,36 @@ impl Store for FaultyStore {
         Box::pin(async move {
             let key = self.key(key);
             let mut times = times;
-            times.due = times.due.filter(|_| self.way != Way::ForgetsDue);
+            times.due = times.due.filter(|_| self.way != Mistake::ForgetsDue);
             match self.way {
-                Way::EndsAtOnce => {
+                Mistake::ExpiresAtOnce => {
                     times.until = times.until.map(|_| UnixTime::from_secs(0));
                 }
-                Way::HidesEnded if times.until == Some(UnixTime::from_secs(1)) => {
+                Mistake::HidesExpired if times.until == Some(UnixTime::from_secs(1)) => {
                     times.until = None;
                     let mut counts = self.counts.lock().expect("no panic");
                     let record = record.clone();
                     counts.insert(key.clone(), Entry { version, record });
                 }
                 _ if self.counts() => return Ok(self.count(&key, record, version)),
-                Way::CutsRecords => {
+                Mistake::TruncatesRecords => {
                     let cut: String = record.expose().chars().take(4000).collect();
                     return self
                         .memory
                         .save(&key, &Secret::new(cut), version, times)
                         .await;
                 }
-                Way::SaveEndsLease => {
+                Mistake::SaveEndsLease => {
                     self.memory.lease(&key, "one", Duration::ZERO).await?;
                 }
                 _ => {}
             }
-            if !matches!(self.way, Way::IgnoresVersion | Way::LooksThenSaves) {
+            if !matches!(self.way, Mistake::IgnoresVersion | Mistake::ChecksThenSaves) {
                 return self.memory.save(&key, record, version, times).await;
             }
             let stored = self.memory.load(&key).await?;
             let stored = stored.map_or(0, |entry| entry.version);
-            if self.way == Way::LooksThenSaves && stored != version {
+            if self.way == Mistake::ChecksThenSaves && stored != version {
                 return Ok(SaveOutcome::Conflict);
             }
             // Gives all workers time to read.
@@ -269,18 +278,18 @@ impl Store for FaultyStore {
             let number = self.holders.fetch_add(1, Ordering::Relaxed);
             let renamed = format!("{holder} {number}");
             match self.way {
-                Way::LeasesNothing => Ok(Lease::Won),
-                Way::NeverEndsLeases if !ttl.is_zero() => {
+                Mistake::ExpiresLeasesAtOnce => Ok(Lease::Won),
+                Mistake::NeverExpiresLeases if !ttl.is_zero() => {
                     self.memory.lease(&key, holder, ttl * 10_000).await
                 }
-                Way::LocksOutTheHolder if !ttl.is_zero() => {
+                Mistake::LocksOutTheHolder if !ttl.is_zero() => {
                     self.memory.lease(&key, &renamed, ttl).await
                 }
-                Way::GivesBackNothing if ttl.is_zero() => Ok(Lease::Won),
-                Way::GivesBackAnothers if ttl.is_zero() => {
+                Mistake::NeverReleasesLeases if ttl.is_zero() => Ok(Lease::Won),
+                Mistake::ReleasesOthersLeases if ttl.is_zero() => {
                     self.memory.lease(&key, "one", ttl).await
                 }
-                Way::LeaseIsRecord if !ttl.is_zero() => {
+                Mistake::LeaseIsRecord if !ttl.is_zero() => {
                     let record = Secret::from(holder);
                     self.memory
                         .save(&key, &record, 0, RecordTimes::NONE)
@@ -294,7 +303,7 @@ impl Store for FaultyStore {
 
     fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, bool> {
         match self.way {
-            Way::RemovesNothing => Box::pin(async { Ok(true) }),
+            Mistake::RemovesNothing => Box::pin(async { Ok(true) }),
             _ => self.memory.remove(key),
         }
     }
@@ -302,7 +311,7 @@ impl Store for FaultyStore {
     fn scan<'a>(&'a self, cursor: Option<&'a str>) -> Answer<'a, Page> {
         Box::pin(async move {
             let mut page = self.memory.scan(cursor).await?;
-            page.next = page.next.filter(|_| self.way != Way::ScansOnePage);
+            page.next = page.next.filter(|_| self.way != Mistake::ScansOnePage);
             Ok(page)
         })
     }
@@ -310,7 +319,7 @@ impl Store for FaultyStore {
     fn due<'a>(&'a self, before: UnixTime, limit: usize) -> Answer<'a, Vec<String>> {
         Box::pin(async move {
             let mut due = self.memory.due(before, limit).await?;
-            if self.way == Way::TurnsDueAround {
+            if self.way == Mistake::ReversesDue {
                 due.reverse();
             }
             Ok(due)

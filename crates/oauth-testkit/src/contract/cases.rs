@@ -28,33 +28,36 @@ pub(super) fn run<D>(driver: D) -> BTreeMap<&'static str, Vec<String>>
 where
     D: FnMut(Probe) -> Result<Seen, Error>,
 {
-    let mut trial = Trial {
+    let mut trial = ContractRun {
         driver,
         broken: BTreeMap::new(),
     };
     if let Err(reason) = log_capture::install() {
-        trial.breaks(NO_LOG, reason);
+        trial.record_breach(NO_LOG, reason);
     }
     let cases: [(&'static str, Case<D>); 7] = [
-        (SEND_ONCE, Trial::replies_come_back),
-        (NO_REDIRECT, Trial::redirects_are_not_followed),
-        (CAP, Trial::large_replies_are_dropped),
-        (CAP, Trial::flood),
-        (FAILURES_ARE_LOST, Trial::failures),
-        (FAILURES_ARE_LOST, Trial::refused),
-        (SEND_ONCE, Trial::check_kept_connections),
+        (SEND_ONCE, ContractRun::replies_come_back),
+        (NO_REDIRECT, ContractRun::redirects_are_not_followed),
+        (CAP, ContractRun::large_replies_are_dropped),
+        (CAP, ContractRun::endless_replies_are_dropped),
+        (FAILURES_ARE_LOST, ContractRun::connection_failures_are_lost),
+        (
+            FAILURES_ARE_LOST,
+            ContractRun::refused_connections_are_unsent,
+        ),
+        (SEND_ONCE, ContractRun::check_kept_connections),
     ];
     for (promise, case) in cases {
         if let Err(reason) = case(&mut trial) {
-            trial.breaks(promise, &format!("cannot be checked: {reason}"));
+            trial.record_breach(promise, &format!("cannot be checked: {reason}"));
         }
     }
     trial.broken
 }
 
-type Case<D> = fn(&mut Trial<D>) -> io::Result<()>;
+type Case<D> = fn(&mut ContractRun<D>) -> io::Result<()>;
 
-struct Trial<D> {
+struct ContractRun<D> {
     driver: D,
     broken: BTreeMap<&'static str, Vec<String>>,
 }
@@ -117,8 +120,8 @@ impl ProbeMarks {
 /// The result of a driver that has dropped a reply.
 const LARGE: &str = "Lost with Cause::too_large()";
 
-impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
-    fn breaks(&mut self, promise: &'static str, breach: &str) {
+impl<D: FnMut(Probe) -> Result<Seen, Error>> ContractRun<D> {
+    fn record_breach(&mut self, promise: &'static str, breach: &str) {
         let failures = self.broken.entry(promise).or_default();
         // A logging HTTP client does so in every case: it is reported once.
         if !failures.iter().any(|line| line == breach) {
@@ -140,7 +143,7 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
         let result = (self.driver)(Probe::new(marks.request(port)));
         for (text, _) in texts {
             for line in log_capture::take_found(text) {
-                self.breaks(NO_LOG, &format!("logged: {line}"));
+                self.record_breach(NO_LOG, &format!("logged: {line}"));
             }
         }
         result
@@ -162,7 +165,7 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
                     "a reply {status} did not come back as it was sent: {}",
                     describe(&result)
                 );
-                self.breaks(SEND_ONCE, &breach);
+                self.record_breach(SEND_ONCE, &breach);
             }
         }
         Ok(())
@@ -172,7 +175,7 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
         let requests = server.requests(&marks.body);
         let [request] = requests.as_slice() else {
             let breach = format!("one POST arrived {} times", requests.len());
-            return self.breaks(SEND_ONCE, &breach);
+            return self.record_breach(SEND_ONCE, &breach);
         };
         let request_line = format!("POST {} HTTP/1.1\r\n", marks.target());
         let credential = format!("Bearer {}\r\n", marks.credential);
@@ -180,7 +183,7 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
             && request.head.contains(&credential)
             && contains(&request.body, marks.form().as_bytes());
         if !is_unchanged {
-            self.breaks(SEND_ONCE, "the request did not arrive unchanged");
+            self.record_breach(SEND_ONCE, "the request did not arrive unchanged");
         }
     }
 
@@ -197,13 +200,13 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
             let server = Hostile::start(move |visit| respond_to_all(visit, &reply))?;
             let result = self.send(&marks, server.port);
             if !matches!(&result, Ok(Seen::Reply(reply)) if reply.status() == status) {
-                self.breaks(
+                self.record_breach(
                     NO_REDIRECT,
                     &format!("a reply {status} became {}", describe(&result)),
                 );
             }
             if target_server.connections() > 0 {
-                self.breaks(NO_REDIRECT, &format!("a reply {status} was followed"));
+                self.record_breach(NO_REDIRECT, &format!("a reply {status} was followed"));
             }
         }
         Ok(())
@@ -213,7 +216,7 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
         // A reply of exactly the limit must not be lost.
         let result = self.reply_with(&reply_of_size(MIB))?;
         if !matches!(&result, Ok(Seen::Reply(reply)) if reply.body().len() == MIB) {
-            self.breaks(
+            self.record_breach(
                 CAP,
                 &format!("a reply of exactly 1 MiB became {}", describe(&result)),
             );
@@ -221,7 +224,7 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
         for size in [MIB + 1, 4 * MIB] {
             let result = self.reply_with(&reply_of_size(size))?;
             if !is_lost(&result, Delivery::TooLarge) {
-                self.breaks(
+                self.record_breach(
                     CAP,
                     &format!(
                         "a reply of {size} bytes became {}, not {LARGE}",
@@ -242,7 +245,7 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
         let is_small =
             matches!(&result, Ok(Seen::Reply(r)) if r.body().len() as u64 <= REPLY_LIMIT);
         if !is_small && !is_lost(&result, Delivery::TooLarge) {
-            self.breaks(
+            self.record_breach(
                 CAP,
                 &format!(
                     "gzip that expands to 1 GiB became {}, not {LARGE}",
@@ -254,32 +257,32 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
     }
 
     /// Without a Content-Length, the length is only known by reading.
-    fn flood(&mut self) -> io::Result<()> {
+    fn endless_replies_are_dropped(&mut self) -> io::Result<()> {
         let (sender, receiver) = mpsc::channel();
         let server = Hostile::start(move |mut visit| {
             if visit.read_request() {
-                let _ = sender.send(pour(&mut visit));
+                let _ = sender.send(write_endless_reply(&mut visit));
             }
         })?;
         let marks = ProbeMarks::new();
         let result = self.send(&marks, server.port);
         if !is_lost(&result, Delivery::TooLarge) {
             let breach = format!("50 MiB in chunks became {}, not {LARGE}", describe(&result));
-            self.breaks(CAP, &breach);
+            self.record_breach(CAP, &breach);
         }
         // A pool may keep the connection open unread; then writing stalls, which is fine.
         match receiver.recv_timeout(Duration::from_secs(30)) {
             Ok(poured) if poured > MAX_BUFFERED_BYTES => {
                 let breach = format!("{} MiB were read of a reply of 50 MiB", poured / MIB);
-                self.breaks(CAP, &breach);
+                self.record_breach(CAP, &breach);
             }
             Ok(_) => {}
-            Err(_) => self.breaks(CAP, "cannot be checked: no request arrived"),
+            Err(_) => self.record_breach(CAP, "cannot be checked: no request arrived"),
         }
         Ok(())
     }
 
-    fn failures(&mut self) -> io::Result<()> {
+    fn connection_failures_are_lost(&mut self) -> io::Result<()> {
         let cases: [(&str, &[u8]); 6] = [
             ("a connection cut before any reply", b""),
             (
@@ -295,7 +298,7 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
                 b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n",
             ),
             (
-                "a chunk that is none",
+                "a malformed chunk",
                 b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
             ),
             (
@@ -313,14 +316,14 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
             let result = self.send(&marks, server.port);
             // The request was read, so "unsent" would invite a second one.
             if !is_lost(&result, Delivery::Unknown) {
-                self.breaks(
+                self.record_breach(
                     FAILURES_ARE_LOST,
                     &format!("{name} became {}", describe(&result)),
                 );
             }
             let count = server.requests(&marks.body).len();
             if count != 1 {
-                self.breaks(
+                self.record_breach(
                     SEND_ONCE,
                     &format!("{name}: the POST arrived {count} times"),
                 );
@@ -329,14 +332,14 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
         Ok(())
     }
 
-    fn refused(&mut self) -> io::Result<()> {
+    fn refused_connections_are_unsent(&mut self) -> io::Result<()> {
         // Bound but not listening: connections are refused, and no other process can use the port.
         let nobody = TcpSocket::new_v4()?;
         nobody.bind((Ipv4Addr::LOCALHOST, 0).into())?;
         let result = self.send(&ProbeMarks::new(), nobody.local_addr()?.port());
         if !is_lost(&result, Delivery::Unsent) {
             let breach = format!("a refused connection became {}", describe(&result));
-            self.breaks(FAILURES_ARE_LOST, &breach);
+            self.record_breach(FAILURES_ARE_LOST, &breach);
         }
         Ok(())
     }
@@ -362,7 +365,7 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
             let count = server.requests(&second.body).len();
             if count > 1 || count == 0 && matches!(result, Ok(Seen::Reply(_))) {
                 let breach = format!("a kept connection {name}: the POST arrived {count} times");
-                self.breaks(SEND_ONCE, &breach);
+                self.record_breach(SEND_ONCE, &breach);
             }
         }
         Ok(())
@@ -398,24 +401,24 @@ fn reply_of_size(size: usize) -> Vec<u8> {
 }
 
 /// Writes the endless reply; returns the number of bytes written.
-fn pour(visit: &mut Visit) -> usize {
+fn write_endless_reply(visit: &mut Visit) -> usize {
     let mut chunk = String::new();
     // Writing to a String cannot fail.
     let _ = write!(chunk, "{:x}\r\n{}\r\n", 65536, " ".repeat(65536));
-    let mut poured = 0;
+    let mut written = 0;
     let mut open = visit.write(&head("transfer-encoding: chunked")).is_ok();
-    while open && poured < FLOOD_BYTES {
+    while open && written < FLOOD_BYTES {
         open = visit.write(chunk.as_bytes()).is_ok();
-        poured += 65536;
+        written += 65536;
     }
     if open {
         let _ = visit.write(b"0\r\n\r\n");
     }
-    poured
+    written
 }
 
-fn is_lost(result: &Result<Seen, Error>, reach: Delivery) -> bool {
-    matches!(result, Ok(Seen::Lost(cause)) if cause.delivery() == reach)
+fn is_lost(result: &Result<Seen, Error>, delivery: Delivery) -> bool {
+    matches!(result, Ok(Seen::Lost(cause)) if cause.delivery() == delivery)
 }
 
 fn describe(result: &Result<Seen, Error>) -> String {

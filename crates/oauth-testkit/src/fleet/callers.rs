@@ -106,8 +106,12 @@ impl Simulation {
         }
         let refused = self.callers[caller].refused.clone();
         let now = self.clock(worker);
-        let about = refused.as_ref().map(|tokens| &tokens.access_token);
-        self.trace_text(worker, "ask", about.map_or("", |token| token.expose()));
+        let refused_token = refused.as_ref().map(|tokens| &tokens.access_token);
+        self.trace_text(
+            worker,
+            "ask",
+            refused_token.map_or("", |token| token.expose()),
+        );
         let slot = self.slot(worker, grant);
         let decision = slot.keeper.ask(now, refused.as_deref());
         self.note_for(worker, grant, |ledger| {
@@ -125,12 +129,12 @@ impl Simulation {
         match decision {
             Decision::UseToken(tokens) => {
                 self.check_hand_out(worker, grant, &tokens)?;
-                self.hand(caller, &tokens)?;
+                self.hand_out(caller, &tokens)?;
             }
             Decision::UseAndRenew(tokens) => {
                 self.begin(worker, grant);
                 self.check_hand_out(worker, grant, &tokens)?;
-                self.hand(caller, &tokens)?;
+                self.hand_out(caller, &tokens)?;
             }
             Decision::Renew => {
                 self.begin(worker, grant);
@@ -181,7 +185,7 @@ impl Simulation {
             format!("caller {caller} takes {}", ledger.tokens(&tokens))
         });
         self.check_hand_out(worker, grant, &tokens)?;
-        self.hand(caller, &tokens)
+        self.hand_out(caller, &tokens)
     }
 
     /// A caller gives up during the renewal, which continues.
@@ -197,13 +201,13 @@ impl Simulation {
         self.report.cancelled += 1;
         self.note_for(worker, grant, |_| format!("caller {caller} gives up"));
         if is_leader && self.setup.flaw == Some(Flaw::DropOnCancel) {
-            self.drop_flight(worker, grant);
+            self.drop_request_of_caller(worker, grant);
         }
         Ok(())
     }
 
     /// Hands a token to a caller, which uses it soon.
-    pub(super) fn hand(&mut self, caller: usize, tokens: &Arc<Tokens>) -> Result<(), Breach> {
+    pub(super) fn hand_out(&mut self, caller: usize, tokens: &Arc<Tokens>) -> Result<(), Breach> {
         let Caller { worker, grant, .. } = self.callers[caller];
         if !self.callers[caller].is_open {
             return Ok(());
@@ -260,7 +264,7 @@ impl Simulation {
         let Some(tokens) = self.callers[caller].held.take() else {
             return Ok(());
         };
-        if !self.calm && self.rng.chance(self.setup.odds.ended) {
+        if !self.calm && self.rng.chance(self.setup.odds.access_tokens_revoked) {
             self.twin.expire_access_tokens();
             self.record_in_transcript(|| "the server ends all access tokens".to_owned());
         }

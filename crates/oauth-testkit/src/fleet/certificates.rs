@@ -83,7 +83,7 @@ impl Certificates {
     }
 
     /// Whether an API accepts the token over connections of the worker.
-    pub(super) fn fits(&self, worker: usize, access: &str) -> bool {
+    pub(super) fn is_accepted_from(&self, worker: usize, access: &str) -> bool {
         match (
             self.by_refresh_token.get(access),
             self.by_worker.get(&worker),
@@ -95,7 +95,7 @@ impl Certificates {
 
     /// Rule 10, for tokens that a worker hands out.
     pub(super) fn check(&self, worker: usize, tokens: &Tokens) -> Result<(), Breach> {
-        if self.fits(worker, tokens.access_token.expose()) {
+        if self.is_accepted_from(worker, tokens.access_token.expose()) {
             Ok(())
         } else {
             let text = format!(
@@ -124,7 +124,7 @@ impl Simulation {
         let number = self.certificates.newest();
         self.certificates.install(worker, number);
         match self.setup.flaw {
-            Some(Flaw::CertificateUntold) => client.with_certificate_bound_tokens(),
+            Some(Flaw::CertificateUnconfigured) => client.with_certificate_bound_tokens(),
             _ => self.certificates.client(worker, client),
         }
     }

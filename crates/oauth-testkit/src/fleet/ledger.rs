@@ -176,7 +176,13 @@ impl Ledger {
         self.tokens.get(token)
     }
 
-    fn enter(&mut self, grant: usize, generation: u64, parent: Option<&str>, new: PeekTokens) {
+    fn record_tokens(
+        &mut self,
+        grant: usize,
+        generation: u64,
+        parent: Option<&str>,
+        new: PeekTokens,
+    ) {
         let (number, now) = (self.tokens.len(), self.now);
         let mut enter = |kind: char, token: String| {
             let entry = Token {
@@ -221,7 +227,7 @@ impl Ledger {
             access_token: tokens.access_token.expose().clone(),
             refresh_token: refresh.map(|token| token.secret().expose().clone()),
         };
-        self.enter(grant, self.generations, None, new);
+        self.record_tokens(grant, self.generations, None, new);
     }
 
     /// The number of the last login.
@@ -298,7 +304,7 @@ impl Ledger {
             .and_then(|parent| self.token(parent))
             .map_or(0, |token| token.generation);
         if let Ok(new) = serde_json::from_slice::<PeekTokens>(reply.body()) {
-            self.enter(grant, generation, parent.as_deref(), new);
+            self.record_tokens(grant, generation, parent.as_deref(), new);
         }
     }
 

@@ -12,8 +12,8 @@ use super::simulation::{Simulation, window};
 const HOUR_MS: u64 = 3_600_000;
 
 impl Simulation {
-    /// Rolls the dice once a minute for clock steps and lost saves.
-    pub(super) fn losses(&mut self) {
+    /// Draws the clock steps and the lost saves of a minute.
+    pub(super) fn draw_losses(&mut self) {
         let odds = self.setup.odds;
         for worker in 0..self.workers.len() {
             if self.rng.chance(odds.clock_step) {
@@ -44,8 +44,8 @@ impl Simulation {
         });
     }
 
-    /// Sets all clocks right.
-    pub(super) fn set_clocks(&mut self) {
+    /// Corrects all clocks.
+    pub(super) fn correct_clocks(&mut self) {
         for worker in 0..self.workers.len() {
             if self.workers[worker].step != 0 {
                 self.step_clock(worker, 0);
@@ -67,7 +67,7 @@ impl Simulation {
     }
 
     /// The record that a save replaces.
-    pub(super) fn saved_over(&mut self, grant: usize) -> Replaced {
+    pub(super) fn replaced_record(&mut self, grant: usize) -> Replaced {
         let key = self.grants[grant].key.clone();
         let version = self.store.load(&key).map_or(0, |entry| entry.version);
         if self.ledger.newest_version(grant) > version {

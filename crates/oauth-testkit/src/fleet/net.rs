@@ -23,19 +23,19 @@ enum StoreFate {
     /// It never arrives.
     Lost,
     /// It is carried out, and the answer is lost.
-    Mute,
+    ReplyLost,
     Late,
 }
 
 impl Simulation {
     /// Sends the order to the store; the keeper waits for the answer.
-    pub(super) fn order(&mut self, worker: usize, grant: usize, order: Order) {
+    pub(super) fn send_order(&mut self, worker: usize, grant: usize, order: Order) {
         let call = self.ledger.call();
         self.slot(worker, grant).call = Some(call);
         let failure = self.call_store(worker, grant, order, call).1;
         let error = Error::lost(Cause::unknown("the store does not answer"));
         let event = Event::Failed(error);
-        let message = Message::Heard {
+        let message = Message::StoreAnswered {
             call,
             event,
             until: None,
@@ -58,23 +58,23 @@ impl Simulation {
             () if is_down && self.rng.chance(5000) => StoreFate::Refused,
             () if is_down => StoreFate::Lost,
             () if self.rng.chance(odds.store_fails) => StoreFate::Refused,
-            () if self.rng.chance(odds.store_mute) => StoreFate::Mute,
+            () if self.rng.chance(odds.store_reply_lost) => StoreFate::ReplyLost,
             () if self.rng.chance(odds.store_late) => StoreFate::Late,
             () => StoreFate::Done,
         };
-        let way = match self.rng.index(10) {
+        let delay = match self.rng.index(10) {
             0 => self.rng.between(20, 900),
             _ => self.rng.between(1, 20),
         };
         let mut failure = STORE_TIMEOUT;
         let (arrival, reply_arrives) = match fate {
-            StoreFate::Done => (Some(way), true),
+            StoreFate::Done => (Some(delay), true),
             StoreFate::Refused => {
-                failure = way;
+                failure = delay;
                 (None, false)
             }
             StoreFate::Lost => (None, false),
-            StoreFate::Mute => (Some(way), false),
+            StoreFate::ReplyLost => (Some(delay), false),
             StoreFate::Late => (Some(STORE_TIMEOUT + self.rng.between(1, 8000)), false),
         };
         if !reply_arrives {
@@ -82,7 +82,7 @@ impl Simulation {
         }
         if let Some(after) = arrival {
             let epoch = self.workers[worker].epoch;
-            let ev = Scheduled::Store {
+            let event = Scheduled::Store {
                 worker,
                 epoch,
                 grant,
@@ -90,13 +90,13 @@ impl Simulation {
                 order,
                 reply_arrives,
             };
-            self.post(after, ev);
+            self.post(after, event);
         }
         (reply_arrives, failure)
     }
 
     /// Executes an order in the store.
-    pub(super) fn obey(
+    pub(super) fn execute_order(
         &mut self,
         worker: usize,
         epoch: u32,
@@ -133,7 +133,7 @@ impl Simulation {
                 if self.setup.flaw == Some(Flaw::NoFencing) {
                     version = self.store.load(&key).map_or(0, |entry| entry.version);
                 }
-                let over = self.saved_over(grant);
+                let over = self.replaced_record(grant);
                 let saved = self.store.save(&key, &record, version);
                 if let SaveOutcome::At(version) = saved {
                     self.trace_record(record.expose());
@@ -150,7 +150,7 @@ impl Simulation {
             return Ok(());
         }
         let after = self.rng.between(1, 20);
-        let message = Message::Heard { call, event, until };
+        let message = Message::StoreAnswered { call, event, until };
         self.post(
             after,
             Scheduled::Message {
@@ -193,7 +193,7 @@ impl Simulation {
             reply_arrives = false;
         } else if hits(odds.late_request) {
             (reply_arrives, is_late) = (false, true);
-        } else if hits(odds.twice) {
+        } else if hits(odds.duplicated_request) {
             is_twice = true;
         }
         if !is_sent {
@@ -205,35 +205,35 @@ impl Simulation {
             return Ok(());
         }
         self.report.network_faults += u64::from(!reply_arrives || is_twice);
-        let way = match (is_late, self.rng.index(10)) {
+        let delay = match (is_late, self.rng.index(10)) {
             (true, _) => timeout + self.rng.between(1, MAX_LATENESS_MS),
             (false, 0) => self.rng.between(100, timeout / 2),
             (false, _) => self.rng.between(5, 100),
         };
         if is_twice {
-            let after = way + self.rng.between(1, timeout / 2);
-            let ev = Scheduled::Arrival {
+            let after = delay + self.rng.between(1, timeout / 2);
+            let event = Scheduled::Arrival {
                 send,
                 request: request.clone(),
                 reply_arrives: false,
                 is_copy: true,
             };
-            self.post(after, ev);
+            self.post(after, event);
         }
-        let ev = Scheduled::Arrival {
+        let event = Scheduled::Arrival {
             send,
             request,
             reply_arrives,
             is_copy: false,
         };
-        self.post(way, ev);
+        self.post(delay, event);
         let lost = Input::Lost(Cause::unknown("no answer in time"));
         self.notify(timeout, worker, grant, Message::Net { send, input: lost });
         Ok(())
     }
 
     /// A token request reaches the server.
-    pub(super) fn arrive(
+    pub(super) fn receive_token_request(
         &mut self,
         send: usize,
         request: http::Request<Bytes>,

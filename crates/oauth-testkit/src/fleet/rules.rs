@@ -130,7 +130,7 @@ impl Simulation {
                 );
                 return Self::breach(Rule::Heeded, text);
             }
-            excuse = self.excuse(worker, grant, token);
+            excuse = self.may_send_again(worker, grant, token);
             is_after_loss = self.is_after_loss(grant, token);
         }
         self.ledger.sends.push(Send {
@@ -224,7 +224,7 @@ impl Simulation {
     }
 
     /// Whether a refresh token may be sent though it was sent before and may have been spent.
-    fn excuse(&self, worker: usize, grant: usize, token: &str) -> Result<(), String> {
+    fn may_send_again(&self, worker: usize, grant: usize, token: &str) -> Result<(), String> {
         // A clock that has stepped since cannot tell when an attempt, or an access token, has expired.
         let is_sure = |send: &Send| {
             !self.has_stepped(worker, send.at)
@@ -243,7 +243,7 @@ impl Simulation {
         if let Some(record) = self.current_version(grant)
             && !self.have_clocks_stepped()
             && record.refresh.as_deref() == Some(token)
-            && self.certificates.fits(worker, &record.access)
+            && self.certificates.is_accepted_from(worker, &record.access)
             && self.twin.honours(later, &record.access)
         {
             return Err(format!("{} is alive", self.ledger.name(&record.access)));
@@ -273,7 +273,7 @@ impl Simulation {
         let slack = super::simulation::millis(self.slack());
         let holder = &self.workers[send.worker];
         let is_living = holder.epoch == send.epoch && holder.is_up;
-        let landing = holder.slots[grant].landing.as_ref();
+        let landing = holder.slots[grant].unstored_tokens.as_ref();
         let has_response = landing.is_some_and(|(access, _)| {
             let parent = self
                 .ledger
@@ -340,7 +340,7 @@ impl Simulation {
                 return Self::breach(Rule::Answered, text);
             }
         }
-        let over = self.saved_over(grant);
+        let over = self.replaced_record(grant);
         let Some(record) = self.current_version(grant) else {
             return Ok(());
         };
@@ -360,10 +360,10 @@ impl Simulation {
         }
         let is_in_words = error.server_error().is_some() && error.code() != "denied.invalid_grant";
         let is_suspect = is_in_words && self.ledger.suspects.contains(refresh);
-        let looked_at = slot.seen_at.max(self.workers[worker].awake_since);
+        let last_read_at = slot.seen_at.max(self.workers[worker].awake_since);
         // A read counts as current for `READ_IS_CURRENT_MS` (five seconds), and longer if the clock was set back since.
         let had_time_to_read =
-            looked_at + READ_IS_CURRENT_MS < self.now && !self.has_stepped(worker, looked_at);
+            last_read_at + READ_IS_CURRENT_MS < self.now && !self.has_stepped(worker, last_read_at);
         let has_to_know =
             slot.known_version >= record.version || slot.is_behind || had_time_to_read;
         // The server's own refusal of this token is reported, regardless of the outcome of another worker's request.
@@ -401,7 +401,7 @@ impl Simulation {
     ) -> Result<(), Breach> {
         for (other, holder) in self.workers.iter().enumerate() {
             let slot = &holder.slots[grant];
-            let Some((_, Some(newer))) = &slot.landing else {
+            let Some((_, Some(newer))) = &slot.unstored_tokens else {
                 continue;
             };
             let is_newer = self.ledger.descends(newer, refresh);
@@ -420,7 +420,7 @@ impl Simulation {
     /// Checks rule 3 for the tokens of a request: stored, still held, or replaced.
     pub(super) fn check_landing(&mut self, worker: usize, grant: usize) -> Result<(), Breach> {
         let slot = &self.workers[worker].slots[grant];
-        let Some((access, refresh)) = &slot.landing else {
+        let Some((access, refresh)) = &slot.unstored_tokens else {
             return Ok(());
         };
         let mut history = self.ledger.history[grant].iter().rev();
@@ -449,7 +449,7 @@ impl Simulation {
             );
             return Self::breach(Rule::Kept, text);
         }
-        self.slot(worker, grant).landing = None;
+        self.slot(worker, grant).unstored_tokens = None;
         Ok(())
     }
 
@@ -484,7 +484,7 @@ impl Simulation {
         let is_login = slot.logins.contains(access);
         let min_failed_saves = if slot.is_alone { 1 } else { MIN_FAILED_SAVES };
         let save_abandoned =
-            slot.fails >= min_failed_saves || slot.unsaved.as_ref() == Some(access);
+            slot.store_failures >= min_failed_saves || slot.unsaved.as_ref() == Some(access);
         if is_stored || is_login {
             return Ok(());
         }

@@ -113,7 +113,7 @@ impl Search {
         let mut report = Found::default();
         let mut level = vec![Path::new()];
         for depth in 0..=self.depth {
-            let (next, bad) = self.level(&level, &visited);
+            let (next, bad) = self.run_level(&level, &visited);
             if let Some(path) = bad {
                 return Err(self.with_transcript(&path));
             }
@@ -131,7 +131,11 @@ impl Search {
     }
 
     /// Runs all histories of one length; returns those one step longer, or one that breaks a rule.
-    fn level(&self, level: &[Path], visited: &Mutex<HashSet<u64>>) -> (Vec<Path>, Option<Path>) {
+    fn run_level(
+        &self,
+        level: &[Path],
+        visited: &Mutex<HashSet<u64>>,
+    ) -> (Vec<Path>, Option<Path>) {
         let (number, is_bad) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
         let longer = Mutex::new(BTreeMap::new());
         let work = || {
@@ -140,7 +144,7 @@ impl Search {
                 let Some(path) = level.get(number) else {
                     return;
                 };
-                match self.follow(path, visited) {
+                match self.explore(path, visited) {
                     Ok(0) => {}
                     Ok(choices) => drop(lock(&longer).insert(number, choices)),
                     Err(_) => {
@@ -168,8 +172,8 @@ impl Search {
     }
 
     /// Replays the path to a state and runs on from there; returns its number of choices, 0 if the state is known.
-    fn follow(&self, path: &[u8], visited: &Mutex<HashSet<u64>>) -> Result<u8, Breach> {
-        let (mut sim, remaining) = self.reach(path, WithTranscript::No)?;
+    fn explore(&self, path: &[u8], visited: &Mutex<HashSet<u64>>) -> Result<u8, Breach> {
+        let (mut sim, remaining) = self.replay(path, WithTranscript::No)?;
         if !lock(visited).insert(sim.fingerprint(&remaining.digest())) {
             return Ok(0);
         }
@@ -178,12 +182,12 @@ impl Search {
         Ok(u8::try_from(choices).unwrap_or(u8::MAX))
     }
 
-    fn reach(
+    fn replay(
         &self,
         path: &[u8],
         with_transcript: WithTranscript,
     ) -> Result<(Simulation, RemainingTroubles), Breach> {
-        let mut sim = Simulation::opened(&self.setup, with_transcript);
+        let mut sim = Simulation::initial_state(&self.setup, with_transcript);
         let mut remaining = RemainingTroubles::new(self.troubles);
         sim.settle()?;
         for choice in path {
@@ -195,7 +199,7 @@ impl Search {
 
     /// Runs a violating history again, with a transcript.
     fn with_transcript(&self, path: &[u8]) -> Violation {
-        let mut sim = Simulation::opened(&self.setup, WithTranscript::Yes);
+        let mut sim = Simulation::initial_state(&self.setup, WithTranscript::Yes);
         let mut remaining = RemainingTroubles::new(self.troubles);
         let mut run = |sim: &mut Simulation| {
             sim.settle()?;
@@ -231,7 +235,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 impl Simulation {
     /// The initial state: both workers know the expired tokens of a login, and each gets a caller.
-    fn opened(setup: &Setup, with_transcript: WithTranscript) -> Self {
+    fn initial_state(setup: &Setup, with_transcript: WithTranscript) -> Self {
         let mut sim = Self::new(0, setup, with_transcript == WithTranscript::Yes);
         sim.rng = Rng::constant();
         sim.trace = Some(Trace::new(setup.workers));
@@ -239,9 +243,9 @@ impl Simulation {
         sim.grants[0].is_login_due = false;
         let begun = sim
             .log_in_at(0, 0)
-            .and_then(|()| sim.go_on(u64::MAX))
+            .and_then(|()| sim.run_until(u64::MAX))
             .map(|()| sim.add_caller(1, 0, CallerPatience::Hasty))
-            .and_then(|()| sim.go_on(u64::MAX));
+            .and_then(|()| sim.run_until(u64::MAX));
         sim.now += (setup.lifetime + 5) * 1000;
         match begun {
             Ok(()) => {
@@ -256,7 +260,7 @@ impl Simulation {
     }
 
     /// Runs all pending events in order of time, until there are none or the time `end` is reached.
-    fn go_on(&mut self, end: u64) -> Result<(), Breach> {
+    fn run_until(&mut self, end: u64) -> Result<(), Breach> {
         let mut is_last_round = false;
         while let Some(Reverse(due)) = self.queue.pop() {
             if due.at > end {
@@ -289,7 +293,7 @@ impl Simulation {
         let before = self.report.logins;
         let last_round = 5 * window(&self.setup);
         self.post(last_round, Scheduled::LastRound);
-        self.go_on(self.now + last_round + 120_000)?;
+        self.run_until(self.now + last_round + 120_000)?;
         if !self.is_served() {
             let text = "a caller has no working token after the faults have ended".to_owned();
             return Err(Breach(Rule::Answered, text));

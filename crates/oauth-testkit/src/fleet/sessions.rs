@@ -78,7 +78,7 @@ impl Sessions {
         let sim = Simulation::new(&self.setup, Rng::new(self.seed), transcript);
         let sim: Shared = Arc::new(std::sync::Mutex::new(sim));
         let mut workers = Workers::new(Arc::clone(&sim));
-        let result = workers.play();
+        let result = workers.run_history();
         drop(workers);
         oauth_session::simulated::unset();
         let mut sim = simulation::lock(&sim);

@@ -76,7 +76,7 @@ pub struct Odds {
     /// A token request arrives after its sender has given up on it.
     pub late_request: u32,
     /// The network delivers a token request twice.
-    pub twice: u32,
+    pub duplicated_request: u32,
     /// The server is busy: 429, or a 503 of its own, with or without `Retry-After`, and nothing is
     /// done.
     pub busy: u32,
@@ -87,7 +87,7 @@ pub struct Odds {
     /// The store answers with an error, and nothing is done.
     pub store_fails: u32,
     /// The store executes an order, but its answer is lost.
-    pub store_mute: u32,
+    pub store_reply_lost: u32,
     /// The store executes an order after its sender has given up.
     pub store_late: u32,
     /// In each minute, the token endpoint goes down for up to two minutes.
@@ -95,15 +95,15 @@ pub struct Odds {
     /// In each minute, the store goes down for up to two minutes.
     pub store_outage: u32,
     /// At each use of a token, the server has revoked all access tokens.
-    pub ended: u32,
+    pub access_tokens_revoked: u32,
     /// In each minute, a user revokes all grants.
-    pub withdrawn: u32,
+    pub user_revokes: u32,
     /// In each minute, a user logs in without a prompt.
     pub login: u32,
     /// The maximum error of a worker's clock, in seconds.
     pub skew: u64,
     /// A user logs in, before any step of a renewal, at the worker that renews.
-    pub login_beside: u32,
+    pub login_during_renewal: u32,
     /// In each minute, a user logs out: the record is removed, and the grant revoked or not.
     pub logout: u32,
     /// In each minute, a worker's clock steps by up to five hours, back or forth.
@@ -142,7 +142,7 @@ pub enum Flaw {
     /// A worker that restarts signs with the client's previous key.
     OlderClientKey,
     /// The clients of workers are not configured with the certificate that their connections present.
-    CertificateUntold,
+    CertificateUnconfigured,
     /// The certificate that tokens are bound to is dropped from a record when it is read.
     CertificateDropped,
     /// The HTTP client of a worker presents a new certificate, while its grants continue unchanged.
@@ -162,7 +162,7 @@ impl Flaw {
         ("older-key", Self::OlderKey),
         ("nonce-dropped", Self::NonceDropped),
         ("older-client-key", Self::OlderClientKey),
-        ("certificate-untold", Self::CertificateUntold),
+        ("certificate-unconfigured", Self::CertificateUnconfigured),
         ("certificate-dropped", Self::CertificateDropped),
         ("certificate-swapped", Self::CertificateSwapped),
     ];
@@ -221,7 +221,7 @@ impl Setup {
             Flaw::OlderClientKey if self.client_keys.is_none() => {
                 self.with_client_keys(MIN_KEY_OVERLAP)
             }
-            Flaw::CertificateUntold | Flaw::CertificateDropped | Flaw::CertificateSwapped
+            Flaw::CertificateUnconfigured | Flaw::CertificateDropped | Flaw::CertificateSwapped
                 if self.certificates.is_none() =>
             {
                 self.with_certificates(MIN_KEY_OVERLAP)
@@ -281,20 +281,20 @@ impl Odds {
             lost_request: zero_to_frequent(200, 1500),
             lost_reply: zero_to_frequent(200, 1500),
             late_request: zero_to_frequent(200, 1500),
-            twice: zero_to_frequent(100, 500),
+            duplicated_request: zero_to_frequent(100, 500),
             busy: zero_to_frequent(200, 2000),
             gateway: zero_to_frequent(200, 1000),
             refusal: zero_to_frequent(200, 2000),
             store_fails: zero_to_frequent(100, 1500),
-            store_mute: zero_to_frequent(100, 1500),
+            store_reply_lost: zero_to_frequent(100, 1500),
             store_late: zero_to_frequent(100, 1500),
             outage: zero_to_frequent(500, 2000),
             store_outage: zero_to_frequent(500, 2000),
-            ended: zero_to_frequent(20, 200),
-            withdrawn: zero_to_frequent(100, 300),
+            access_tokens_revoked: zero_to_frequent(20, 200),
+            user_revokes: zero_to_frequent(100, 300),
             login: zero_to_frequent(200, 1000),
             skew: u64::from(zero_to_frequent(1, 3)),
-            login_beside: zero_to_frequent(20, 200),
+            login_during_renewal: zero_to_frequent(20, 200),
             logout: zero_to_frequent(100, 500),
             clock_step: zero_to_frequent(300, 2000),
             evicted: zero_to_frequent(100, 500),

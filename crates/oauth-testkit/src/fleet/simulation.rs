@@ -307,7 +307,7 @@ impl Simulation {
                 request,
                 reply_arrives,
                 is_copy,
-            } => return self.arrive(send, request, reply_arrives, is_copy),
+            } => return self.receive_token_request(send, request, reply_arrives, is_copy),
             Scheduled::Store {
                 worker,
                 epoch,
@@ -315,18 +315,18 @@ impl Simulation {
                 call,
                 order,
                 reply_arrives,
-            } => return self.obey(worker, epoch, grant, call, order, reply_arrives),
+            } => return self.execute_order(worker, epoch, grant, call, order, reply_arrives),
             Scheduled::Login(grant) => return self.log_in(grant),
             Scheduled::Logout(grant) => self.log_out(grant),
             Scheduled::ClientKey(overlap) => self.replace_client_key(overlap),
             Scheduled::Certificate(overlap) => self.replace_certificate(overlap),
             Scheduled::Redeploy(worker) => self.redeploy(worker),
-            Scheduled::Weather => self.weather(),
+            Scheduled::Weather => self.draw_minute_faults(),
             Scheduled::Calm => {
                 self.calm = true;
                 self.server_down_until = 0;
                 self.store_down_until = 0;
-                self.set_clocks();
+                self.correct_clocks();
                 self.record_in_transcript(|| "no more faults from now on".to_owned());
             }
             Scheduled::LastRound => {
@@ -340,7 +340,7 @@ impl Simulation {
         Ok(())
     }
 
-    fn weather(&mut self) {
+    fn draw_minute_faults(&mut self) {
         if self.calm {
             return;
         }
@@ -353,7 +353,7 @@ impl Simulation {
             self.store_down_until = self.now + self.rng.between(5000, 2 * MINUTE_MS);
             self.record_in_transcript(|| "the store goes down".to_owned());
         }
-        if self.rng.chance(odds.withdrawn) {
+        if self.rng.chance(odds.user_revokes) {
             self.twin.revoke_all();
             self.record_in_transcript(|| "a user revokes all grants at the server".to_owned());
         }
@@ -366,7 +366,7 @@ impl Simulation {
                 self.post(after, Scheduled::Logout(grant));
             }
         }
-        self.losses();
+        self.draw_losses();
         self.post(MINUTE_MS, Scheduled::Weather);
     }
 

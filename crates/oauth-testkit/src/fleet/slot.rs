@@ -13,7 +13,7 @@ pub(super) type Outcome = Result<Arc<Tokens>, Error>;
 pub(super) struct Slot {
     pub(super) keeper: Keeper,
     /// Whether upkeep is scheduled although no caller is asking for a token.
-    pub(super) is_looked_after: bool,
+    pub(super) is_upkeep_scheduled: bool,
     /// The callers that wait for the renewal under way.
     pub(super) waiting: Vec<usize>,
     /// The caller that began the renewal.
@@ -30,7 +30,7 @@ pub(super) struct Slot {
     pub(super) lease: Option<LeaseTerm>,
     /// The newest version of the record this worker has read or saved.
     pub(super) known_version: u64,
-    /// The time at which it did, in milliseconds.
+    /// When it read or saved that version, in milliseconds.
     pub(super) seen_at: u64,
     /// Whether the store has reported a newer version since then.
     pub(super) is_behind: bool,
@@ -39,9 +39,9 @@ pub(super) struct Slot {
     /// Whether the last request was sent without the store.
     pub(super) is_alone: bool,
     /// The number of store failures since the last tokens arrived.
-    pub(super) fails: u32,
+    pub(super) store_failures: u32,
     /// The access and the refresh token that only this worker has.
-    pub(super) landing: Option<(String, Option<String>)>,
+    pub(super) unstored_tokens: Option<(String, Option<String>)>,
     /// The access tokens of logins that were brought here.
     pub(super) logins: Vec<String>,
     /// An access token that was handed out although the store does not have it.
@@ -86,7 +86,7 @@ pub(super) enum Message {
     /// The request is sent.
     Launch(u32),
     /// An answer of the store, with the end of a granted lease; or the end of a pause.
-    Heard {
+    StoreAnswered {
         call: u64,
         event: Event,
         until: Option<u64>,
@@ -98,7 +98,7 @@ pub(super) enum Message {
     Answer(Vec<usize>, Outcome),
     Login(Tokens),
     /// It is time to retry saving the unsaved tokens.
-    Tend,
+    RetrySave,
     /// Upkeep of the grant is due although no caller requests a token.
     Upkeep,
     /// The lease has to be extended if the request still runs.
@@ -120,7 +120,7 @@ impl Slot {
     pub(super) const fn new(keeper: Keeper) -> Self {
         Self {
             keeper,
-            is_looked_after: false,
+            is_upkeep_scheduled: false,
             waiting: Vec::new(),
             leader: None,
             round: 0,
@@ -134,8 +134,8 @@ impl Slot {
             is_behind: false,
             is_silent: false,
             is_alone: false,
-            fails: 0,
-            landing: None,
+            store_failures: 0,
+            unstored_tokens: None,
             logins: Vec::new(),
             unsaved: None,
         }

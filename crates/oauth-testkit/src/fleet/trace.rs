@@ -109,7 +109,7 @@ impl Simulation {
     }
 
     /// Whether anything that a waiting worker observes has changed.
-    pub(super) fn is_news(&self, worker: usize) -> bool {
+    pub(super) fn has_view_changed(&self, worker: usize) -> bool {
         let is_silent = self.workers[worker].slots[0].is_silent;
         let has_new_view = |trace: &Trace| self.view(trace, worker) != trace.waits[worker];
         is_silent || self.trace.as_ref().is_some_and(has_new_view)
@@ -146,13 +146,13 @@ impl Simulation {
                     Message::Begin(_) => ("begin", String::new()),
                     Message::Act(..) => ("act", String::new()),
                     Message::Launch(_) => ("launch", String::new()),
-                    Message::Heard { event, .. } => ("heard", text(event)),
+                    Message::StoreAnswered { event, .. } => ("heard", text(event)),
                     Message::Net { input, .. } => ("net", format!("{input:?}")),
                     Message::Answer(callers, outcome) => {
                         ("answer", format!("{} {}", callers.len(), outcome.is_ok()))
                     }
                     Message::Login(_) => ("login", String::new()),
-                    Message::Tend => ("tend", String::new()),
+                    Message::RetrySave => ("tend", String::new()),
                     Message::Upkeep => ("upkeep", String::new()),
                     Message::Extend(..) => ("extend", String::new()),
                     Message::Impatient(_) => ("impatient", String::new()),

@@ -53,7 +53,7 @@ impl Simulation {
         if !calm
             && !self.setup.is_client_grant
             && self.workers[worker].slots[grant].keeper.is_busy()
-            && self.rng.chance(odds.login_beside)
+            && self.rng.chance(odds.login_during_renewal)
         {
             self.log_in_at(worker, grant)?;
         }
@@ -77,7 +77,7 @@ impl Simulation {
                 Ok(())
             }
             Message::Impatient(caller) => self.lose_patience(caller),
-            Message::Heard { call, event, until } => {
+            Message::StoreAnswered { call, event, until } => {
                 if self.slot(worker, grant).call != Some(call) {
                     return Ok(());
                 }
@@ -87,14 +87,14 @@ impl Simulation {
             Message::Answer(callers, outcome) => {
                 for caller in callers {
                     match &outcome {
-                        Ok(tokens) => self.hand(caller, tokens)?,
+                        Ok(tokens) => self.hand_out(caller, tokens)?,
                         Err(error) => self.refuse(caller, error)?,
                     }
                 }
                 Ok(())
             }
             Message::Login(tokens) => self.bring(worker, grant, tokens),
-            Message::Tend => {
+            Message::RetrySave => {
                 if self.slot(worker, grant).keeper.save_again() {
                     self.note_for(worker, grant, |_| "saves again".to_owned());
                     self.begin(worker, grant);
@@ -183,7 +183,7 @@ impl Simulation {
             Event::Leased(Lease::Won) => {
                 slot.lease = until.map(|until| LeaseTerm::new(until.saturating_sub(lease), until));
             }
-            Event::Failed(_) => slot.fails += 1,
+            Event::Failed(_) => slot.store_failures += 1,
             _ => {}
         }
         self.feed(worker, grant, event)
@@ -223,19 +223,19 @@ impl Simulation {
         self.notify(0, worker, grant, Message::Answer(callers, outcome));
         let now = self.clock(worker);
         if let Some(pause) = self.slot(worker, grant).keeper.retry_after(now) {
-            self.notify(millis(pause), worker, grant, Message::Tend);
+            self.notify(millis(pause), worker, grant, Message::RetrySave);
         }
-        self.look_after(worker, grant);
+        self.schedule_upkeep(worker, grant);
         Ok(())
     }
 
     /// Schedules the upkeep of the grant without a caller.
-    fn look_after(&mut self, worker: usize, grant: usize) {
+    fn schedule_upkeep(&mut self, worker: usize, grant: usize) {
         let now = self.clock(worker);
         let slot = self.slot(worker, grant);
         let wait = slot.keeper.upkeep_after(now);
-        if let (Some(wait), false) = (wait, slot.is_looked_after) {
-            slot.is_looked_after = true;
+        if let (Some(wait), false) = (wait, slot.is_upkeep_scheduled) {
+            slot.is_upkeep_scheduled = true;
             self.notify(millis(wait), worker, grant, Message::Upkeep);
         }
     }
@@ -243,21 +243,21 @@ impl Simulation {
     fn upkeep(&mut self, worker: usize, grant: usize) {
         let now = self.clock(worker);
         let slot = self.slot(worker, grant);
-        slot.is_looked_after = false;
+        slot.is_upkeep_scheduled = false;
         match slot.keeper.upkeep(now) {
             Some(Upkeep::Renew) => {
                 self.report.kept_alive += 1;
                 self.note_for(worker, grant, |_| "keeps an idle grant alive".to_owned());
                 self.begin(worker, grant);
             }
-            _ => self.look_after(worker, grant),
+            _ => self.schedule_upkeep(worker, grant),
         }
     }
 
     fn act(&mut self, worker: usize, grant: usize, step: Step) -> Result<(), Breach> {
         let flaw = self.setup.flaw;
         match step {
-            Step::Load => self.order(worker, grant, Order::Load),
+            Step::Load => self.send_order(worker, grant, Order::Load),
             Step::Lease { holder, ttl } => {
                 let slot = self.slot(worker, grant);
                 slot.holder.clone_from(&holder);
@@ -269,19 +269,19 @@ impl Simulation {
                     let event = Event::Leased(Lease::Won);
                     return self.feed(worker, grant, event);
                 }
-                self.order(worker, grant, Order::Lease(holder, ttl));
+                self.send_order(worker, grant, Order::Lease(holder, ttl));
             }
             Step::Save {
                 record, version, ..
             } => {
-                self.order(worker, grant, Order::Save(record, version));
+                self.send_order(worker, grant, Order::Save(record, version));
             }
             Step::Wait(pause) => {
                 self.trace_wait(worker);
                 let call = self.ledger.call();
                 self.slot(worker, grant).call = Some(call);
                 let event = Event::Elapsed;
-                let message = Message::Heard {
+                let message = Message::StoreAnswered {
                     call,
                     event,
                     until: None,
@@ -423,8 +423,8 @@ impl Simulation {
         if let Ok(tokens) = &result {
             let refresh = tokens.refresh_token.as_ref();
             let refresh = refresh.map(|token| token.secret().expose().clone());
-            slot.landing = Some((tokens.access_token.expose().clone(), refresh));
-            slot.fails = 0;
+            slot.unstored_tokens = Some((tokens.access_token.expose().clone(), refresh));
+            slot.store_failures = 0;
             self.report.renewals += 1;
         }
         match (&result, flaw) {
@@ -473,7 +473,7 @@ impl Simulation {
     }
 
     /// [`Flaw::DropOnCancel`](super::Flaw): drops the request with the caller that began it.
-    pub(super) fn drop_flight(&mut self, worker: usize, grant: usize) {
+    pub(super) fn drop_request_of_caller(&mut self, worker: usize, grant: usize) {
         let at = self.moment(worker);
         let slot = self.slot(worker, grant);
         if slot.flight.take().is_none() {
@@ -486,7 +486,7 @@ impl Simulation {
         let callers = std::mem::take(&mut slot.waiting);
         let epoch = self.workers[worker].epoch;
         self.ledger.give_back(worker, epoch, grant);
-        self.order(
+        self.send_order(
             worker,
             grant,
             Order::Lease(holder, std::time::Duration::ZERO),

@@ -325,9 +325,9 @@ fn respond(
             twin.set_authorization_lifetime(lifetime.seconds);
             Ok(json!({}))
         }
-        (&Method::POST, "take_service_accounts") => {
+        (&Method::POST, "accept_service_accounts") => {
             let google: ServiceAccounts = serde_json::from_slice(body).map_err(bad)?;
-            twin.take_service_accounts(&google.token_uri);
+            twin.accept_service_accounts(&google.token_uri);
             Ok(json!({}))
         }
         (&Method::POST, "refuse_resources") => {

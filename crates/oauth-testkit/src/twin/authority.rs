@@ -41,15 +41,15 @@ pub(super) struct Authority {
     /// The token endpoint that must be the audience of service accounts' assertions; `None` if they are not accepted.
     pub(super) service_accounts: Option<String>,
     /// Whether tokens are restricted to the requested resources (RFC 8707).
-    pub(super) knows_resources: bool,
+    pub(super) restricts_to_resources: bool,
     access: HashMap<String, Access>,
-    windows: HashMap<String, Window>,
+    rate_limit_windows: HashMap<String, RateLimitWindow>,
     salt: String,
     /// The `kid` of the key that signs ID tokens.
     pub(super) key_id: String,
-    /// Keys listed before it in the key set, which sign nothing.
+    /// Unused keys, which the key set lists before it.
     pub(super) other_keys: Vec<Value>,
-    minted: u64,
+    issued_count: u64,
     /// Pushed requests that wait for their browser, by `request_uri`.
     pub(super) pushed: HashMap<String, Pushed>,
     /// Request objects hosted by clients, by `request_uri`.
@@ -142,7 +142,7 @@ struct Access {
     dead: bool,
 }
 
-struct Window {
+struct RateLimitWindow {
     began: UnixTime,
     calls: u32,
 }
@@ -152,7 +152,7 @@ impl Authority {
         Self {
             base: base.to_owned(),
             salt: format!("{base} {}", rules.issuer),
-            knows_resources: rules.fapi.is_some(),
+            restricts_to_resources: rules.fapi.is_some(),
             rules,
             counters: Counters::default(),
             deny_next: false,
@@ -165,8 +165,8 @@ impl Authority {
             trust: Trust::default(),
             service_accounts: None,
             access: HashMap::new(),
-            windows: HashMap::new(),
-            minted: 0,
+            rate_limit_windows: HashMap::new(),
+            issued_count: 0,
             key_id: id_token::KEY_ID.to_owned(),
             other_keys: Vec::new(),
             pushed: HashMap::new(),
@@ -184,15 +184,20 @@ impl Authority {
     }
 
     /// 43 unique characters, deterministic: equal histories of a twin produce equal values.
-    pub(super) fn mint(&mut self, at: UnixTime, label: &str) -> String {
-        self.minted += 1;
-        let text = format!("{}\n{label}\n{}\n{}", self.salt, self.minted, at.as_secs());
+    pub(super) fn new_value(&mut self, at: UnixTime, label: &str) -> String {
+        self.issued_count += 1;
+        let text = format!(
+            "{}\n{label}\n{}\n{}",
+            self.salt,
+            self.issued_count,
+            at.as_secs()
+        );
         URL_SAFE_NO_PAD.encode(Sha256::digest(text))
     }
 
     pub(super) fn new_family(&mut self) -> u64 {
-        self.minted += 1;
-        self.minted
+        self.issued_count += 1;
+        self.issued_count
     }
 
     pub(super) fn revoke_family(&mut self, family: u64) {
@@ -279,7 +284,7 @@ impl Authority {
         }
         if shape.refresh_token && with_refresh {
             let is_named = shape.refresh_token_timeout;
-            let token = self.mint(at, "refresh");
+            let token = self.new_value(at, "refresh");
             let lifetime = self.rules.refresh_lifetime;
             let expires = lifetime.map(|seconds| plus(at, seconds));
             let expires = lifetimes::earlier(expires, grant.ends);
@@ -299,7 +304,7 @@ impl Authority {
     }
 
     fn access_token(&mut self, at: UnixTime, grant: &Grant, expires: Option<UnixTime>) -> String {
-        let unique = self.mint(at, "access");
+        let unique = self.new_value(at, "access");
         if self.rules.reply.jwt {
             // It only looks like a JWT: clients must treat access tokens as opaque, and this
             // signature would not verify.
@@ -313,7 +318,7 @@ impl Authority {
                 "exp": expires.map(UnixTime::as_secs),
                 "jti": unique,
             });
-            let signature = self.mint(at, "signature");
+            let signature = self.new_value(at, "signature");
             return format!(
                 "{}.{}.{signature}",
                 part(json!({ "alg": "RS256", "kid": "twin" })),
@@ -378,13 +383,16 @@ impl Authority {
     pub(super) fn over_limit(&mut self, at: UnixTime, token: &str) -> Option<UnixTime> {
         let limit = self.rules.rate_limit?;
         let length = self.rules.rate_window;
-        let fresh = Window {
+        let fresh = RateLimitWindow {
             began: at,
             calls: 0,
         };
-        let window = self.windows.entry(token.to_owned()).or_insert(fresh);
+        let window = self
+            .rate_limit_windows
+            .entry(token.to_owned())
+            .or_insert(fresh);
         if at >= plus(window.began, length) {
-            *window = Window {
+            *window = RateLimitWindow {
                 began: at,
                 calls: 0,
             };

@@ -87,7 +87,7 @@ pub(super) fn authorize(
     }
     if fault == Some(&Fault::WrongIssuerInCallback) {
         callback.push(("iss", "https://attacker.example".into()));
-    } else if authority.rules.names_issuer && fault != Some(&Fault::MissingIssuerInCallback) {
+    } else if authority.rules.sends_iss && fault != Some(&Fault::MissingIssuerInCallback) {
         callback.push(("iss", authority.rules.issuer.clone()));
     }
     let mode = request.query("response_mode");
@@ -261,7 +261,7 @@ fn approve(
     }
     authority.person.sign_in(request.query("prompt"))?;
 
-    let code = authority.mint(at, "code");
+    let code = authority.new_value(at, "code");
     let grant = Grant {
         client_id: client_id.to_owned(),
         subject: Some(authority.person.subject(request.query("login_hint"))),

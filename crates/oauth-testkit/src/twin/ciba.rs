@@ -193,7 +193,7 @@ fn begin(
             "this client is notified: client_notification_token is missing or invalid";
         return Err(("invalid_request", description));
     }
-    let id = authority.mint(at, "backchannel");
+    let id = authority.new_value(at, "backchannel");
     let grant = Grant {
         client_id: client.id,
         subject: Some(SUBJECT.to_owned()),

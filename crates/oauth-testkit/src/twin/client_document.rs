@@ -66,7 +66,7 @@ impl Twin {
     ) -> Result<(), &'static str> {
         self.forget_client(url);
         let metadata = read(url, found)?;
-        let token = self.authority.mint(at, "registration");
+        let token = self.authority.new_value(at, "registration");
         let registrations = &mut self.authority.registrations;
         registrations.admit(url.to_owned(), metadata, at, token);
         Ok(())

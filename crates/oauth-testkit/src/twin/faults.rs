@@ -48,7 +48,7 @@ pub enum Fault {
     /// A redirect; nothing is carried out.
     RedirectTo {
         /// The target; `https://elsewhere.example/` by default.
-        #[serde(default = "defaults::elsewhere")]
+        #[serde(default = "defaults::other_origin")]
         location: String,
         /// The status code; 307 by default.
         #[serde(default = "defaults::temporary_redirect")]
@@ -57,7 +57,7 @@ pub enum Fault {
     /// The reply is right, but its body is sent slowly.
     SlowBody {
         /// The pause before each byte; 50 by default.
-        #[serde(default = "defaults::fifty")]
+        #[serde(default = "defaults::fifty_millis")]
         millis_per_byte: u64,
     },
     /// The request is carried out; the first member of its JSON reply is repeated with a different

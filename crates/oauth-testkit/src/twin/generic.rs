@@ -136,7 +136,7 @@ pub(super) fn rules(base: &str) -> Rules {
         accepts,
         public_needs_pkce: true,
         challenge_alias: false,
-        names_issuer: true,
+        sends_iss: true,
         alg: Alg::Rs256,
         sender: None,
         fapi: None,
@@ -152,7 +152,7 @@ pub(super) fn rules(base: &str) -> Rules {
         access_lifetime: Some(3600),
         refresh_lifetime: Some(30 * 86_400),
         authorization_lifetime: None,
-        spends_before_nonces: false,
+        spends_refresh_token_before_nonce: false,
         refuses_access_tokens: false,
         rotation: Rotation::default(),
         rate_limit: None,
@@ -188,7 +188,7 @@ pub(super) fn api(authority: &mut Authority, at: UnixTime, request: &ReceivedReq
     if request.path == webfinger::PATH {
         return webfinger::respond(authority, request);
     }
-    if [renewal::EXCHANGE, renewal::RENEW].contains(&request.path.as_str()) {
+    if [renewal::EXCHANGE_PATH, renewal::RENEWAL_PATH].contains(&request.path.as_str()) {
         return renewal::renew(authority, at, request);
     }
     if request.path != ECHO {
@@ -202,10 +202,11 @@ pub(super) fn api(authority: &mut Authority, at: UnixTime, request: &ReceivedReq
     } else {
         "write"
     };
-    let (grant, token) = match sender_constrained::holder(authority, at, request, scope) {
-        Ok(holder) => holder,
-        Err(challenge) => return *challenge,
-    };
+    let (grant, token) =
+        match sender_constrained::authorize_api_request(authority, at, request, scope) {
+            Ok(holder) => holder,
+            Err(challenge) => return *challenge,
+        };
     if let Some(until) = authority.over_limit(at, &token) {
         let reply = wire::json(429, &json!({ "error": "too_many_requests" }));
         return wire::with(reply, RETRY_AFTER, &until.since(at).as_secs().to_string());
@@ -252,7 +253,7 @@ fn resource_metadata(authority: &Authority, request: &ReceivedRequest, resource:
         "bearer_methods_supported": ["header"],
         "resource_name": "The twin's API",
     });
-    sender_constrained::tell_binding(authority, &mut document);
+    sender_constrained::announce_binding(authority, &mut document);
     if authority.resource_claims.is_object() {
         let mut claims = authority.resource_claims.clone();
         claims["iss"] = issuer.as_str().into();

@@ -20,7 +20,7 @@ impl Twin {
 
     /// Restricts tokens to the requested resources from now on (RFC 8707); introspection names them as `aud`.
     pub fn know_resources(&mut self) {
-        self.authority.knows_resources = true;
+        self.authority.restricts_to_resources = true;
     }
 }
 
@@ -50,7 +50,7 @@ pub(super) fn resources(
     authority: &Authority,
     pairs: Option<&[(String, String)]>,
 ) -> Result<Vec<String>, Refusal> {
-    if authority.knows_resources {
+    if authority.restricts_to_resources {
         targets(pairs.unwrap_or_default())
     } else {
         Ok(Vec::new())

@@ -136,7 +136,7 @@ pub(super) fn signed(claims: &Value, key_id: &str, alg: Alg) -> Option<String> {
 
 /// An ID token with these claims and this server's deviations.
 pub(super) fn sign_with_deviations(authority: &Authority, mut claims: Value) -> Option<String> {
-    personality::change_claims(authority, &mut claims);
+    personality::deviate_id_token_claims(authority, &mut claims);
     let rules = &authority.rules;
     if rules.alg != Alg::Hs256 {
         return signed(&claims, &authority.key_id, rules.alg);
@@ -215,11 +215,12 @@ pub(super) fn userinfo(
     at: UnixTime,
     request: &ReceivedRequest,
 ) -> Reply {
-    let (grant, _) = match sender_constrained::holder(authority, at, request, "openid") {
-        Ok(holder) => holder,
-        Err(challenge) => return *challenge,
-    };
-    if let Some(reply) = personality::odd_userinfo(authority, request) {
+    let (grant, _) =
+        match sender_constrained::authorize_api_request(authority, at, request, "openid") {
+            Ok(holder) => holder,
+            Err(challenge) => return *challenge,
+        };
+    if let Some(reply) = personality::deviating_userinfo(authority, request) {
         return reply;
     }
     let has = |name: &str| grant.scope.split(' ').any(|granted| granted == name);

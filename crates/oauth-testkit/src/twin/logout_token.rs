@@ -103,7 +103,7 @@ impl Twin {
             "aud": authority.rules.client_id,
             "iat": at.as_secs(),
             "exp": at.as_secs().saturating_add(LOGOUT_TOKEN_SECONDS),
-            "jti": authority.mint(at, "logout"),
+            "jti": authority.new_value(at, "logout"),
             "sub": authority.person.subject(None),
             "events": { EVENT: {} },
         });

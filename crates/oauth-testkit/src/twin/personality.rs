@@ -21,47 +21,47 @@ type Refusal = (&'static str, &'static str);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Deviation {
     /// ID tokens are signed with the client's secret, unless the token request has this parameter.
-    SecretSigns(&'static str),
+    IdTokenSignedWithSecret(&'static str),
     /// ID tokens do not repeat the nonce.
-    NoNonce,
+    IdTokenWithoutNonce,
     /// ID tokens have the issuer of this tenant, also at an endpoint for all tenants, and its id as `tid`.
     TenantIssuer(&'static str),
     /// A `code_verifier` is refused as if the secret were wrong.
-    RefusesVerifier,
+    CodeVerifierRefused,
     /// The granted scopes are joined by this separator.
     ScopeJoinedBy(&'static str),
     /// The granted scope is an array.
-    ScopeListed,
+    ScopeAsArray,
     /// A scope that is requested by the first name is granted under the second.
     ScopeRenamed(&'static str, &'static str),
     /// `expires_in` is a string.
-    LifetimeAsText,
-    /// Token responses have these members as well: a JSON object.
-    Says(&'static str),
+    ExpiresInAsString,
+    /// Token responses have the members of this JSON object in addition.
+    AdditionalMembers(&'static str),
     /// Errors have status 200, and the first error code is replaced by the second.
-    RefusesWith200(&'static [(&'static str, &'static str)]),
+    ErrorsWithStatus200(&'static [(&'static str, &'static str)]),
     /// A request for one of these scopes is answered by `form_post`.
-    FormPostFor(&'static [&'static str]),
+    FormPostRequiredFor(&'static [&'static str]),
     /// The secret is a JWT that the client signs.
     SignedSecret,
     /// The scope determines the resource, and `resource` is refused.
-    NoResource,
-    /// The API is known by this name, and every other `resource`, or none, is refused.
-    ResourceNamed(&'static str),
+    ResourceRefused,
+    /// The `resource` must be this one, and must not be missing.
+    ResourceRequired(&'static str),
     /// A refresh request must have a scope.
-    RefreshNeedsScope,
+    RefreshRequiresScope,
     /// The second of two refreshes within a second is refused.
-    OneRefreshAtATime,
+    OneRefreshPerSecond,
     /// An access token is issued only if the client's own id is requested as a scope.
     AccessTokenForOwnScope,
     /// UserInfo responses have a different shape without this query parameter.
-    UserinfoWants(&'static str, &'static str),
+    UserinfoQueryParameter(&'static str, &'static str),
     /// The end session endpoint accepts this parameter instead of `post_logout_redirect_uri`.
     LogoutParameter(&'static str),
     /// Client credentials are accepted in the body only.
-    BodyAlone,
+    CredentialsInBodyOnly,
     /// Client credentials are accepted in the header only.
-    HeaderAlone,
+    CredentialsInHeaderOnly,
 }
 
 use Deviation as D;
@@ -75,13 +75,13 @@ const GOOGLE: &[Deviation] = &[
 ];
 const ENTRA: &[Deviation] = &[
     D::TenantIssuer("9188040d-6c67-4c5b-b112-36a304b66dad"),
-    D::NoResource,
-    D::RefreshNeedsScope,
-    D::Says(r#"{"ext_expires_in":3600,"refresh_token_expires_in":86399}"#),
+    D::ResourceRefused,
+    D::RefreshRequiresScope,
+    D::AdditionalMembers(r#"{"ext_expires_in":3600,"refresh_token_expires_in":86399}"#),
 ];
 const SLACK: &[Deviation] = &[
-    D::Says(r#"{"ok":true}"#),
-    D::RefusesWith200(&[
+    D::AdditionalMembers(r#"{"ok":true}"#),
+    D::ErrorsWithStatus200(&[
         ("invalid_grant", "code_already_used"),
         ("invalid_client", "bad_client_secret"),
     ]),
@@ -93,9 +93,9 @@ const TABLE: &[(&str, &[Deviation])] = &[
     (
         "apple",
         &[
-            D::BodyAlone,
+            D::CredentialsInBodyOnly,
             D::SignedSecret,
-            D::FormPostFor(&["name", "email"]),
+            D::FormPostRequiredFor(&["name", "email"]),
         ],
     ),
     ("microsoft-entra", ENTRA),
@@ -103,7 +103,7 @@ const TABLE: &[(&str, &[Deviation])] = &[
         "microsoft-entra-b2c",
         &[
             D::AccessTokenForOwnScope,
-            D::Says(r#"{"not_before":0,"refresh_token_expires_in":1209600}"#),
+            D::AdditionalMembers(r#"{"not_before":0,"refresh_token_expires_in":1209600}"#),
         ],
     ),
     ("gitlab", &[]),
@@ -111,7 +111,7 @@ const TABLE: &[(&str, &[Deviation])] = &[
     ("auth0", &[]),
     (
         "keycloak",
-        &[D::Says(
+        &[D::AdditionalMembers(
             r#"{"refresh_expires_in":1800,"not-before-policy":0,"session_state":"1"}"#,
         )],
     ),
@@ -119,9 +119,9 @@ const TABLE: &[(&str, &[Deviation])] = &[
     (
         "linkedin",
         &[
-            D::BodyAlone,
-            D::NoNonce,
-            D::RefusesVerifier,
+            D::CredentialsInBodyOnly,
+            D::IdTokenWithoutNonce,
+            D::CodeVerifierRefused,
             D::ScopeJoinedBy(","),
         ],
     ),
@@ -129,42 +129,48 @@ const TABLE: &[(&str, &[Deviation])] = &[
     (
         "paypal",
         &[
-            D::HeaderAlone,
-            D::LifetimeAsText,
-            D::UserinfoWants("schema", "openid"),
-            D::Says(r#"{"nonce":"2026"}"#),
+            D::CredentialsInHeaderOnly,
+            D::ExpiresInAsString,
+            D::UserinfoQueryParameter("schema", "openid"),
+            D::AdditionalMembers(r#"{"nonce":"2026"}"#),
         ],
     ),
     (
         "salesforce",
         &[
-            D::OneRefreshAtATime,
-            D::Says(
+            D::OneRefreshPerSecond,
+            D::AdditionalMembers(
                 r#"{"instance_url":"https://acme.my.salesforce.com","id":"https://login.salesforce.com/id/1/2"}"#,
             ),
         ],
     ),
-    ("twitch", &[D::BodyAlone, D::ScopeListed]),
-    ("line", &[D::BodyAlone, D::SecretSigns("id_token_key_type")]),
+    ("twitch", &[D::CredentialsInBodyOnly, D::ScopeAsArray]),
+    (
+        "line",
+        &[
+            D::CredentialsInBodyOnly,
+            D::IdTokenSignedWithSecret("id_token_key_type"),
+        ],
+    ),
 ];
 
 impl Twin {
     /// Accepts assertions of Google's service accounts from now on. Their audience is this token endpoint, Google's,
     /// and they contain their scope; their keys must be registered
     /// ([`register_assertion_key`](Self::register_assertion_key)).
-    pub fn take_service_accounts(&mut self, token_uri: &str) {
+    pub fn accept_service_accounts(&mut self, token_uri: &str) {
         self.authority.service_accounts = Some(token_uri.to_owned());
     }
 
     /// Refuses `resource` from now on, as Microsoft Entra does together with a scope, which determines the resource
     /// there.
     pub fn refuse_resources(&mut self) {
-        self.authority.rules.deviations = &[D::NoResource];
+        self.authority.rules.deviations = &[D::ResourceRefused];
     }
 
     /// Identifies the API as `api://echo` from now on: token requests with another `resource`, or none, are refused.
     pub fn rename_resource(&mut self) {
-        self.authority.rules.deviations = &[D::ResourceNamed("api://echo")];
+        self.authority.rules.deviations = &[D::ResourceRequired("api://echo")];
     }
 
     /// The server of a preset, with its deviations: issuer and endpoints are those of `metadata`, the preset's. It
@@ -199,11 +205,15 @@ impl Twin {
             client_secret: SECRET,
             scopes: &["*"],
             default_scope: None,
-            names_issuer: metadata["authorization_response_iss_parameter_supported"] == true,
+            sends_iss: metadata["authorization_response_iss_parameter_supported"] == true,
             accepts: match deviations {
-                ways if ways.contains(&D::BodyAlone) => |_| accepting(Basic::Refused, true),
-                ways if ways.contains(&D::HeaderAlone) => |_| accepting(Basic::Encoded, false),
-                _ => |_| accepting(Basic::Encoded, true),
+                ways if ways.contains(&D::CredentialsInBodyOnly) => {
+                    |_| accepts(Basic::Refused, true)
+                }
+                ways if ways.contains(&D::CredentialsInHeaderOnly) => {
+                    |_| accepts(Basic::Encoded, false)
+                }
+                _ => |_| accepts(Basic::Encoded, true),
             },
             deviations,
             alg: Alg::Rs256,
@@ -213,7 +223,7 @@ impl Twin {
         twin.authority.rules = rules;
         if deviations
             .iter()
-            .any(|deviation| matches!(deviation, D::SecretSigns(_)))
+            .any(|deviation| matches!(deviation, D::IdTokenSignedWithSecret(_)))
         {
             twin.authority.rules.alg = Alg::Hs256;
         }
@@ -221,7 +231,7 @@ impl Twin {
     }
 }
 
-const fn accepting(basic: Basic, body: bool) -> Accepts {
+const fn accepts(basic: Basic, body: bool) -> Accepts {
     Accepts {
         basic,
         body,
@@ -237,7 +247,7 @@ pub(super) fn check_request(
     let scope = request.query("scope").unwrap_or_default();
     for deviation in authority.rules.deviations {
         match deviation {
-            D::FormPostFor(scopes)
+            D::FormPostRequiredFor(scopes)
                 if scope.split(' ').any(|name| scopes.contains(&name))
                     && request.query("response_mode") != Some("form_post") =>
             {
@@ -246,10 +256,10 @@ pub(super) fn check_request(
                     "response_mode must be form_post when name or email scope is requested",
                 ));
             }
-            D::ResourceNamed(name) if request.query("resource") != Some(name) => {
+            D::ResourceRequired(name) if request.query("resource") != Some(name) => {
                 return Err(("invalid_target", "the resource is unknown"));
             }
-            D::NoResource if request.query("resource").is_some() => {
+            D::ResourceRefused if request.query("resource").is_some() => {
                 return Err((
                     "invalid_target",
                     "AADSTS901002: the 'resource' request parameter is not supported",
@@ -261,8 +271,8 @@ pub(super) fn check_request(
     Ok(())
 }
 
-/// The refusal of a token request that this server does not accept.
-pub(super) fn refused(
+/// The error response to a token request that this server refuses; `None` if it accepts the request.
+pub(super) fn token_request_error(
     authority: &mut Authority,
     at: UnixTime,
     request: &ReceivedRequest,
@@ -271,31 +281,31 @@ pub(super) fn refused(
     let rules = &mut authority.rules;
     for deviation in rules.deviations {
         match deviation {
-            D::SecretSigns(parameter) => {
+            D::IdTokenSignedWithSecret(parameter) => {
                 rules.alg = match request.form(parameter) {
                     Some(_) => Alg::Es256,
                     None => Alg::Hs256,
                 };
             }
-            D::RefusesVerifier if request.form("code_verifier").is_some() => {
+            D::CodeVerifierRefused if request.form("code_verifier").is_some() => {
                 return Some(("invalid_client", "Client authentication failed"));
             }
-            D::ResourceNamed(name) if request.form("resource") != Some(name) => {
+            D::ResourceRequired(name) if request.form("resource") != Some(name) => {
                 return Some(("invalid_target", "the resource is unknown"));
             }
-            D::NoResource if request.form("resource").is_some() => {
+            D::ResourceRefused if request.form("resource").is_some() => {
                 return Some((
                     "invalid_target",
                     "AADSTS901002: the 'resource' request parameter is not supported",
                 ));
             }
-            D::RefreshNeedsScope if is_refresh && request.form("scope").is_none() => {
+            D::RefreshRequiresScope if is_refresh && request.form("scope").is_none() => {
                 return Some((
                     "invalid_request",
                     "AADSTS90009: the application requests a token for itself",
                 ));
             }
-            D::OneRefreshAtATime
+            D::OneRefreshPerSecond
                 if is_refresh
                     && !authority
                         .seen
@@ -309,22 +319,22 @@ pub(super) fn refused(
     None
 }
 
-/// A token response in this server's shape.
-pub(super) fn shape(authority: &Authority, mut reply: Value) -> Value {
+/// Applies this server's deviations to a token response.
+pub(super) fn deviate_token_response(authority: &Authority, mut reply: Value) -> Value {
     for deviation in authority.rules.deviations {
         let scope = reply["scope"].as_str().unwrap_or_default().to_owned();
         let names = || scope.split(' ');
         match deviation {
-            D::ScopeJoinedBy(joint) => {
-                reply["scope"] = names().collect::<Vec<_>>().join(joint).into();
+            D::ScopeJoinedBy(separator) => {
+                reply["scope"] = names().collect::<Vec<_>>().join(separator).into();
             }
-            D::ScopeListed => reply["scope"] = names().collect::<Vec<_>>().into(),
+            D::ScopeAsArray => reply["scope"] = names().collect::<Vec<_>>().into(),
             D::ScopeRenamed(requested, granted) => {
                 let names = names().map(|name| if name == *requested { *granted } else { name });
                 reply["scope"] = names.collect::<Vec<_>>().join(" ").into();
             }
-            D::LifetimeAsText => reply["expires_in"] = reply["expires_in"].to_string().into(),
-            D::Says(more) => {
+            D::ExpiresInAsString => reply["expires_in"] = reply["expires_in"].to_string().into(),
+            D::AdditionalMembers(more) => {
                 let more: Value = serde_json::from_str(more).unwrap_or_default();
                 for (name, value) in more.as_object().into_iter().flatten() {
                     reply[name] = value.clone();
@@ -341,14 +351,14 @@ pub(super) fn shape(authority: &Authority, mut reply: Value) -> Value {
     reply
 }
 
-/// A refusal in this server's words.
-pub(super) fn shaped_refusal(authority: &Authority, reply: Reply) -> Reply {
+/// Applies this server's deviations to an error response.
+pub(super) fn deviate_error_response(authority: &Authority, reply: Reply) -> Reply {
     let error_names = authority
         .rules
         .deviations
         .iter()
         .find_map(|deviation| match deviation {
-            D::RefusesWith200(error_names) => Some(*error_names),
+            D::ErrorsWithStatus200(error_names) => Some(*error_names),
             _ => None,
         });
     let Some(error_names) = error_names else {
@@ -365,11 +375,11 @@ pub(super) fn shaped_refusal(authority: &Authority, reply: Reply) -> Reply {
     wire::unstored(200, &json!({ "ok": false, "error": error }))
 }
 
-/// Removes and changes claims of ID tokens as this server does.
-pub(super) fn change_claims(authority: &Authority, claims: &mut Value) {
+/// Applies this server's deviations to the claims of an ID token.
+pub(super) fn deviate_id_token_claims(authority: &Authority, claims: &mut Value) {
     for deviation in authority.rules.deviations {
         match deviation {
-            D::NoNonce => {
+            D::IdTokenWithoutNonce => {
                 claims
                     .as_object_mut()
                     .and_then(|claims| claims.remove("nonce"));
@@ -405,13 +415,18 @@ pub(super) fn signed_secret(authority: &Authority, secret: &str) -> Option<bool>
 }
 
 /// The deviating UserInfo response to a request without this server's query parameter.
-pub(super) fn odd_userinfo(authority: &Authority, request: &ReceivedRequest) -> Option<Reply> {
+pub(super) fn deviating_userinfo(
+    authority: &Authority,
+    request: &ReceivedRequest,
+) -> Option<Reply> {
     let mut deviations = authority.rules.deviations.iter();
     deviations.find_map(|deviation| match deviation {
-        D::UserinfoWants(name, value) if request.query(name) != Some(value) => Some(wire::json(
-            200,
-            &json!({ "user_id": "https://www.paypal.com/webapps/auth/identity/user/1" }),
-        )),
+        D::UserinfoQueryParameter(name, value) if request.query(name) != Some(value) => {
+            Some(wire::json(
+                200,
+                &json!({ "user_id": "https://www.paypal.com/webapps/auth/identity/user/1" }),
+            ))
+        }
         _ => None,
     })
 }

@@ -163,7 +163,7 @@ pub(super) fn register(
             "the server assigns id and secret",
         );
     }
-    let id = authority.mint(at, "client");
+    let id = authority.new_value(at, "client");
     let client = Registered {
         metadata,
         secret: None,
@@ -226,8 +226,8 @@ fn update(authority: &mut Authority, at: UnixTime, request: &ReceivedRequest, id
 /// previous one.
 fn information_response(authority: &mut Authority, at: UnixTime, id: &str, status: u16) -> Reply {
     let (token, fresh) = (
-        authority.mint(at, "registration"),
-        authority.mint(at, "secret"),
+        authority.new_value(at, "registration"),
+        authority.new_value(at, "secret"),
     );
     let uri = format!(
         "{}{}/{id}",

@@ -9,9 +9,9 @@ use super::authority::{Authority, plus};
 use super::wire::{self, ReceivedRequest, Reply};
 
 /// The path at which a short-lived token is exchanged.
-pub(super) const EXCHANGE: &str = "/access_token";
+pub(super) const EXCHANGE_PATH: &str = "/access_token";
 /// The path at which a long-lived token is renewed.
-pub(super) const RENEW: &str = "/refresh_access_token";
+pub(super) const RENEWAL_PATH: &str = "/refresh_access_token";
 
 /// The lifetime of a long-lived token, in seconds: 60 days.
 const LONG_LIVED_SECONDS: u64 = 60 * 24 * 3600;
@@ -27,7 +27,7 @@ impl super::Twin {
 
 pub(super) fn renew(authority: &mut Authority, at: UnixTime, request: &ReceivedRequest) -> Reply {
     let parameter_value = |name: &str| request.query(name).unwrap_or_default();
-    let is_exchange = request.path == EXCHANGE;
+    let is_exchange = request.path == EXCHANGE_PATH;
     let (grant_type, parameter) = if is_exchange {
         ("exchange_token", "short_lived_token")
     } else {
@@ -47,8 +47,8 @@ pub(super) fn renew(authority: &mut Authority, at: UnixTime, request: &ReceivedR
         return refused(190, "the token has expired");
     };
     let (issued, end) = authority.access_times(&token).unwrap_or((at, None));
-    let is_long = end.is_some_and(|end| end.since(issued).as_secs() >= LONG_LIVED_SECONDS);
-    if is_exchange == is_long || !is_exchange && at < plus(issued, MIN_RENEWAL_AGE_SECONDS) {
+    let is_long_lived = end.is_some_and(|end| end.since(issued).as_secs() >= LONG_LIVED_SECONDS);
+    if is_exchange == is_long_lived || !is_exchange && at < plus(issued, MIN_RENEWAL_AGE_SECONDS) {
         return refused(100, "this token cannot be renewed here, or not yet");
     }
     let lifetime = authority.rules.access_lifetime.replace(LONG_LIVED_SECONDS);

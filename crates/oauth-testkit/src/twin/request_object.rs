@@ -80,7 +80,7 @@ pub(super) fn push(authority: &mut Authority, at: UnixTime, request: &ReceivedRe
     if let Err(problem) = authorize::is_acceptable(authority, &request) {
         return refused(problem);
     }
-    let name = authority.mint(at, "request");
+    let name = authority.new_value(at, "request");
     let uri = format!("urn:ietf:params:oauth:request_uri:{name}");
     let expires = plus(at, PUSHED_REQUEST_SECONDS);
     authority

@@ -35,7 +35,7 @@ pub(super) struct Rules {
     /// Whether the authorization request may call the challenge `code_verifier` (UserVoice).
     pub(super) challenge_alias: bool,
     /// Whether callbacks contain `iss` (RFC 9207).
-    pub(super) names_issuer: bool,
+    pub(super) sends_iss: bool,
     /// The algorithm of ID tokens and signed responses.
     pub(super) alg: Alg,
     /// The sender constraint of tokens, if there is one.
@@ -50,7 +50,7 @@ pub(super) struct Rules {
     /// The lifetime of a user's approval, in seconds.
     pub(super) authorization_lifetime: Option<u64>,
     /// Whether a refresh token is used up even if its request is refused for lack of a nonce.
-    pub(super) spends_before_nonces: bool,
+    pub(super) spends_refresh_token_before_nonce: bool,
     /// Whether the API refuses every access token.
     pub(super) refuses_access_tokens: bool,
     pub(super) rotation: Rotation,
@@ -86,7 +86,11 @@ impl Rules {
     /// Whether ID tokens are issued with codes (a hybrid flow).
     pub(super) fn is_hybrid(&self) -> bool {
         let response_types = self.metadata.1["response_types_supported"].as_array();
-        response_types.is_some_and(|named| named.iter().any(|kind| kind == "code id_token"))
+        response_types.is_some_and(|named| {
+            named
+                .iter()
+                .any(|response_type| response_type == "code id_token")
+        })
     }
 }
 
@@ -119,9 +123,9 @@ impl Paths {
 
 pub(super) struct Accepts {
     pub(super) basic: Basic,
-    /// `client_id` and `client_secret` in the form.
+    /// Whether `client_id` and `client_secret` in the form are accepted.
     pub(super) body: bool,
-    /// Only `client_id`, of a public client.
+    /// Whether the `client_id` of a public client is accepted alone.
     pub(super) public: bool,
 }
 

@@ -109,11 +109,11 @@ pub(super) fn proof(
     }
     let fapi = authority.rules.fapi.as_ref();
     let aliases = fapi.map(|fapi| fapi.mutual_base.as_str());
-    let homes = [Some(authority.base.as_str()), aliases];
+    let allowed_bases = [Some(authority.base.as_str()), aliases];
     let url = jwt
         .text("htu")
         .and_then(|url| url.strip_suffix(request.path.as_str()));
-    if url.is_none() || !homes.contains(&url) {
+    if url.is_none() || !allowed_bases.contains(&url) {
         return Err(wrong("htu must be the request's URL"));
     }
     let hash = token.map(|token| URL_SAFE_NO_PAD.encode(Sha256::digest(token)));
@@ -139,7 +139,7 @@ pub(super) fn proof(
 }
 
 /// Adds the nonce for the next proof to a reply, if the server requires nonces.
-pub(super) fn tell_nonce(
+pub(super) fn add_nonce(
     authority: &mut Authority,
     at: UnixTime,
     side: Side,
@@ -150,7 +150,7 @@ pub(super) fn tell_nonce(
         return reply;
     }
     if authority.nonces[side as usize].is_empty() {
-        authority.nonces[side as usize] = authority.mint(at, "nonce");
+        authority.nonces[side as usize] = authority.new_value(at, "nonce");
     }
     wire::with(reply, DPOP_NONCE, &authority.nonces[side as usize])
 }
@@ -192,7 +192,7 @@ pub(super) fn spend(
     request: &ReceivedRequest,
     error: &str,
 ) {
-    if !authority.rules.spends_before_nonces || error != USE_NONCE {
+    if !authority.rules.spends_refresh_token_before_nonce || error != USE_NONCE {
         return;
     }
     let provided = request.form("refresh_token").unwrap_or_default();
@@ -203,7 +203,7 @@ pub(super) fn spend(
 
 /// The grant of the token in the header of an API request, if the request proves what the token is bound to. Otherwise,
 /// or if the scope is insufficient, the challenge.
-pub(super) fn holder(
+pub(super) fn authorize_api_request(
     authority: &mut Authority,
     at: UnixTime,
     request: &ReceivedRequest,
@@ -241,7 +241,7 @@ pub(super) fn holder(
         let reply = wire::json(status, &json!({ "error": error }));
         Err(Box::new(wire::with(reply, WWW_AUTHENTICATE, &challenge)))
     };
-    let shown = if by_key {
+    let proven = if by_key {
         match proof(authority, at, request, Side::ResourceServer, Some(token)) {
             Ok(jkt) => jkt.map(Binding::Key),
             Err((error, _)) => return refused(401, error, ""),
@@ -249,14 +249,14 @@ pub(super) fn holder(
     } else {
         request.certificate.clone().map(Binding::Certificate)
     };
-    let bound = authority.bound(token);
-    let is_bound_to_other_key = bound.is_some() && bound != shown;
-    authority.counters.api_misbound += u64::from(is_bound_to_other_key);
+    let required_binding = authority.bound(token);
+    let is_misbound = required_binding.is_some() && required_binding != proven;
+    authority.counters.api_misbound += u64::from(is_misbound);
     let is_refused = authority.rules.refuses_access_tokens;
     let Some(grant) = authority.access(at, token).filter(|_| !is_refused).cloned() else {
         return refused(401, "invalid_token", "");
     };
-    if is_bound_to_other_key {
+    if is_misbound {
         return refused(401, "invalid_token", "");
     }
     if let Some((error, more)) = step_up::missing(authority, at, request, &grant) {
@@ -269,7 +269,7 @@ pub(super) fn holder(
 }
 
 /// Announces in the metadata of the API what its tokens are bound to (RFC 9728 section 2).
-pub(super) fn tell_binding(authority: &Authority, document: &mut Value) {
+pub(super) fn announce_binding(authority: &Authority, document: &mut Value) {
     match authority.rules.sender.map(|sender| sender.by) {
         Some(CredentialKind::Key) => {
             let algs: Vec<_> = ALGS.iter().map(|alg| alg.as_str()).collect();
@@ -314,7 +314,7 @@ impl Twin {
     /// Uses up a refresh token from now on even if its request is refused for lack of a nonce: the request that follows
     /// with the nonce then has a token that was used.
     pub fn spend_before_nonces(&mut self) {
-        self.authority.rules.spends_before_nonces = true;
+        self.authority.rules.spends_refresh_token_before_nonce = true;
     }
 
     /// Invalidates all DPoP nonces that were issued.

@@ -43,8 +43,8 @@ pub(super) fn token(authority: &mut Authority, at: UnixTime, request: &ReceivedR
             "this server does not support the grant",
         );
     }
-    if let Some((error, description)) = personality::refused(authority, at, request) {
-        return personality::shaped_refusal(authority, wire::refusal(error, description));
+    if let Some((error, description)) = personality::token_request_error(authority, at, request) {
+        return personality::deviate_error_response(authority, wire::refusal(error, description));
     }
     let client = match assertion::anonymous_client(request, grant_type) {
         Some(client) => client,
@@ -81,9 +81,9 @@ pub(super) fn token(authority: &mut Authority, at: UnixTime, request: &ReceivedR
         _ => token_exchange::token(authority, at, request, client),
     };
     match outcome {
-        Ok(reply) => wire::unstored(200, &personality::shape(authority, reply)),
+        Ok(reply) => wire::unstored(200, &personality::deviate_token_response(authority, reply)),
         Err((error, description)) => {
-            personality::shaped_refusal(authority, wire::refusal(error, description))
+            personality::deviate_error_response(authority, wire::refusal(error, description))
         }
     }
 }

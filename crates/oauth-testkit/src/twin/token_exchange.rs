@@ -166,7 +166,7 @@ fn identity_assertion(
     if let Some(scope) = scope {
         claims["scope"] = scope.into();
     }
-    claims["jti"] = authority.mint(at, "assertion").into();
+    claims["jti"] = authority.new_value(at, "assertion").into();
     let header = json!({
         "alg": authority.rules.alg.as_str(),
         "kid": authority.key_id,

@@ -190,9 +190,9 @@ pub(super) fn device_authorization(
         Ok(scope) => scope,
         Err(description) => return wire::refusal("invalid_scope", description),
     };
-    let device_code = authority.mint(at, "device");
+    let device_code = authority.new_value(at, "device");
     let user_code: String = authority
-        .mint(at, "user")
+        .new_value(at, "user")
         .chars()
         .filter(char::is_ascii_alphanumeric)
         .map(|c| c.to_ascii_uppercase())

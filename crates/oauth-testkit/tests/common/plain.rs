@@ -1,4 +1,4 @@
-//! Requests of the plain twin's clients.
+//! Requests of the generic twin's clients.
 
 use bytes::Bytes;
 use oauth_testkit::{Twin, TwinDriver};
@@ -11,7 +11,7 @@ pub(crate) fn driver() -> TwinDriver {
     TwinDriver::new(Twin::generic("https://as.test"))
 }
 
-pub(crate) fn confidential(driver: &mut TwinDriver) -> String {
+pub(crate) fn basic_credentials(driver: &mut TwinDriver) -> String {
     let twin = driver.twin();
     encoded_basic(twin.client_id(), twin.client_secret())
 }
@@ -19,7 +19,7 @@ pub(crate) fn confidential(driver: &mut TwinDriver) -> String {
 pub(crate) fn authorize(
     driver: &mut TwinDriver,
     client: &str,
-    more: &[(&str, &str)],
+    extra_parameters: &[(&str, &str)],
 ) -> Option<String> {
     let mut query = vec![
         ("response_type", "code"),
@@ -27,7 +27,7 @@ pub(crate) fn authorize(
         ("redirect_uri", REDIRECT),
         ("state", "s t&a=te"),
     ];
-    query.extend(more);
+    query.extend(extra_parameters);
     let url = visit_authorization_endpoint(driver, "/authorize", &query);
     driver.browse(&url)
 }
@@ -38,7 +38,7 @@ pub(crate) fn code(driver: &mut TwinDriver) -> String {
 }
 
 pub(crate) fn redeem(driver: &mut TwinDriver, code: &str) -> http::Response<Bytes> {
-    let auth = confidential(driver);
+    let auth = basic_credentials(driver);
     let form = [
         ("grant_type", "authorization_code"),
         ("code", code),
@@ -48,7 +48,7 @@ pub(crate) fn redeem(driver: &mut TwinDriver, code: &str) -> http::Response<Byte
 }
 
 pub(crate) fn refresh(driver: &mut TwinDriver, token: &str) -> http::Response<Bytes> {
-    let auth = confidential(driver);
+    let auth = basic_credentials(driver);
     post_as(
         driver,
         "/token",

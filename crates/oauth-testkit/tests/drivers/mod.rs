@@ -33,12 +33,16 @@ pub(crate) enum DriverFault {
     LogsReplies,
 }
 
-pub(crate) type Kept = Option<(TcpStream, String)>;
+pub(crate) type KeptConnection = Option<(TcpStream, String)>;
 
 const MAX_REPLY_BYTES: usize = 1 << 20;
 
 /// The run loop, for an exchange that only sends.
-pub(crate) fn drive(mut probe: Probe, fault: DriverFault, cache: &mut Kept) -> Result<Seen, Error> {
+pub(crate) fn drive(
+    mut probe: Probe,
+    fault: DriverFault,
+    cache: &mut KeptConnection,
+) -> Result<Seen, Error> {
     let at = Moment::fixed(UnixTime::from_secs(0), [0; 32]);
     let mut input = Input::Begin;
     loop {
@@ -62,9 +66,9 @@ pub(crate) fn drive(mut probe: Probe, fault: DriverFault, cache: &mut Kept) -> R
 fn with_fault(
     mut request: Request<Bytes>,
     fault: DriverFault,
-    cache: &mut Kept,
+    cache: &mut KeptConnection,
 ) -> Result<Response<Bytes>, Cause> {
-    let again = request.clone();
+    let request_copy = request.clone();
     match fault {
         DriverFault::DropsAuthorization => drop(request.headers_mut().remove("authorization")),
         DriverFault::LogsHeads => log::debug!("sending {:?}", request.headers()),
@@ -80,7 +84,7 @@ fn with_fault(
         _ => false,
     };
     if retries && matches!(&result, Err(cause) if cause.delivery() == Delivery::Unknown) {
-        result = send(again.clone(), fault, cache);
+        result = send(request_copy.clone(), fault, cache);
     }
     let reply = match result {
         Err(_) if fault == DriverFault::SaysUnsent => return Err(unsent_unless_large(result)),
@@ -98,7 +102,7 @@ fn with_fault(
             .unwrap()
             .parse()
             .unwrap();
-        let mut next = again;
+        let mut next = request_copy;
         *next.uri_mut() = location;
         return send(next, fault, cache);
     }
@@ -122,7 +126,7 @@ fn keeps_alive(fault: DriverFault) -> bool {
 fn send(
     request: Request<Bytes>,
     fault: DriverFault,
-    cache: &mut Kept,
+    cache: &mut KeptConnection,
 ) -> Result<Response<Bytes>, Cause> {
     let authority = request.uri().authority().unwrap().to_string();
     let mut stream = match cache.take() {
@@ -153,7 +157,7 @@ fn receive(stream: &mut TcpStream, fault: DriverFault) -> Result<Response<Bytes>
         if let Some(end) = find(&bytes, b"\r\n\r\n") {
             break end;
         }
-        more(stream, &mut bytes)?;
+        read_more(stream, &mut bytes)?;
     };
     let mut body = bytes.split_off(end + 4);
     let head = String::from_utf8(bytes).map_err(Cause::unknown)?;
@@ -162,7 +166,7 @@ fn receive(stream: &mut TcpStream, fault: DriverFault) -> Result<Response<Bytes>
     let status = lines
         .next()
         .and_then(|line| line.strip_prefix("HTTP/1.1 ")?.get(..3));
-    reply = reply.status(status.ok_or_else(garbage)?);
+    reply = reply.status(status.ok_or_else(not_http)?);
     for (name, value) in lines.filter_map(|line| line.split_once(": ")) {
         reply = reply.header(name, value);
     }
@@ -173,10 +177,10 @@ fn receive(stream: &mut TcpStream, fault: DriverFault) -> Result<Response<Bytes>
         _ => MAX_REPLY_BYTES,
     };
     let read = if headers.contains_key("transfer-encoding") {
-        chunked(stream, &mut body, limit)
+        read_chunked(stream, &mut body, limit)
     } else {
         let length = headers["content-length"].to_str().unwrap().parse().unwrap();
-        sized(stream, &mut body, length, limit)
+        read_sized(stream, &mut body, length, limit)
     };
     match read {
         Err(cause)
@@ -204,7 +208,7 @@ fn receive(stream: &mut TcpStream, fault: DriverFault) -> Result<Response<Bytes>
     Ok(reply)
 }
 
-fn sized(
+fn read_sized(
     stream: &mut TcpStream,
     body: &mut Vec<u8>,
     length: usize,
@@ -214,25 +218,25 @@ fn sized(
         return Err(Cause::too_large());
     }
     while body.len() < length {
-        more(stream, body)?;
+        read_more(stream, body)?;
     }
     Ok(())
 }
 
-fn chunked(stream: &mut TcpStream, body: &mut Vec<u8>, limit: usize) -> Result<(), Cause> {
+fn read_chunked(stream: &mut TcpStream, body: &mut Vec<u8>, limit: usize) -> Result<(), Cause> {
     let mut rest = std::mem::take(body);
     loop {
         let line = loop {
             if let Some(end) = find(&rest, b"\r\n") {
                 break end;
             }
-            more(stream, &mut rest)?;
+            read_more(stream, &mut rest)?;
         };
         let size = std::str::from_utf8(&rest[..line]).map_err(Cause::unknown)?;
         let size = usize::from_str_radix(size, 16).map_err(Cause::unknown)?;
         rest.drain(..line + 2);
         while rest.len() < size + 2 {
-            more(stream, &mut rest)?;
+            read_more(stream, &mut rest)?;
         }
         body.extend(rest.drain(..size));
         rest.drain(..2);
@@ -245,21 +249,21 @@ fn chunked(stream: &mut TcpStream, body: &mut Vec<u8>, limit: usize) -> Result<(
     }
 }
 
-fn more(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Result<(), Cause> {
-    let mut part = [0; 65536];
-    match stream.read(&mut part) {
+fn read_more(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Result<(), Cause> {
+    let mut buffer = [0; 65536];
+    match stream.read(&mut buffer) {
         Ok(0) => Err(Cause::unknown(io::Error::from(
             io::ErrorKind::UnexpectedEof,
         ))),
         Ok(count) => {
-            bytes.extend(&part[..count]);
+            bytes.extend(&buffer[..count]);
             Ok(())
         }
         Err(error) => Err(Cause::unknown(error)),
     }
 }
 
-fn garbage() -> Cause {
+fn not_http() -> Cause {
     Cause::unknown("this is not HTTP/1.1")
 }
 

@@ -12,13 +12,13 @@ fn with_access_token(mut config: Config) -> Config {
     config
 }
 
-fn strict(mut config: Config) -> Config {
+fn with_strict_cookies(mut config: Config) -> Config {
     config.same_site = Some(SameSite::Strict);
     config
 }
 
-fn strict_in_store(config: Config) -> Config {
-    strict(config.in_store())
+fn with_strict_cookies_in_store(config: Config) -> Config {
+    with_strict_cookies(config.in_store())
 }
 
 /// Follows a link of the site to the provider, and returns from there.
@@ -28,7 +28,7 @@ fn visit_provider_and_return(world: &mut World, browser: &mut Browser, reply: &R
     browser.send(world, request, Access::SignedIn).reply()
 }
 
-fn check(world: &mut World, browser: &mut Browser) -> Reply {
+fn check_silently(world: &mut World, browser: &mut Browser) -> Reply {
     let reply = browser.click(world, "/auth/check?return_to=/shop").reply();
     visit_provider_and_return(world, browser, &reply)
 }
@@ -50,7 +50,7 @@ fn sign_in_as_another_user(change: impl FnOnce(Config) -> Config) -> (World, Bro
 
 /// The target of the callback, by a redirect or, with a strict cookie, by a page.
 #[track_caller]
-fn page_after(reply: &Reply) -> String {
+fn callback_target(reply: &Reply) -> String {
     match reply.body.split_once("content=\"0;url=") {
         Some((_, rest)) => rest.split('"').next().unwrap().to_owned(),
         None => location(reply),
@@ -58,7 +58,7 @@ fn page_after(reply: &Reply) -> String {
 }
 
 #[track_caller]
-fn is_signed_out(world: &mut World, browser: &mut Browser, reply: &Reply) {
+fn assert_signed_out(world: &mut World, browser: &mut Browser, reply: &Reply) {
     let remaining = reply.signed_out.as_ref().map(|left| left.subject.as_str());
     // Without the cookie or a record, the site cannot identify the former user.
     let is_known = world.config.keep == SessionStorage::Store || world.config.same_site.is_none();
@@ -72,16 +72,16 @@ fn is_signed_out(world: &mut World, browser: &mut Browser, reply: &Reply) {
 fn a_silent_check_that_finds_another_user_ends_the_session() {
     for change in [
         |config| config,
-        strict,
+        with_strict_cookies,
         with_access_token,
         Config::in_store,
-        strict_in_store,
+        with_strict_cookies_in_store,
     ] {
         let (mut world, mut ann) = sign_in_as_another_user(change);
         let has_tokens = world.config.keep != SessionStorage::Identity;
-        let reply = check(&mut world, &mut ann);
-        assert_eq!(page_after(&reply), "/shop");
-        is_signed_out(&mut world, &mut ann, &reply);
+        let reply = check_silently(&mut world, &mut ann);
+        assert_eq!(callback_target(&reply), "/shop");
+        assert_signed_out(&mut world, &mut ann, &reply);
         assert_eq!(world.notes_of("web.another_person").len(), 1);
         let revocations = world.provider.twin().counters().revocations;
         // Those of the session that ends, and those that were issued to the other user.
@@ -104,18 +104,25 @@ fn a_page_with_an_expired_token_is_not_shown_to_another_user() {
     assert!(location(&reply).contains("prompt=none"));
     let reply = visit_provider_and_return(&mut world, &mut ann, &reply);
     assert_eq!(location(&reply), "/me");
-    is_signed_out(&mut world, &mut ann, &reply);
+    assert_signed_out(&mut world, &mut ann, &reply);
 }
 
 #[test]
 fn a_silent_check_that_finds_the_same_user_renews_the_session() {
-    for change in [|config| config, Config::in_store, strict_in_store] {
+    for change in [
+        |config| config,
+        Config::in_store,
+        with_strict_cookies_in_store,
+    ] {
         let (mut world, mut ann) = (World::with(change), Browser::new());
         ann.open(&mut world, "/me");
         let first = ann.click(&mut world, "/me").session();
         world.advance(60);
         let records = world.records().len();
-        assert_eq!(page_after(&check(&mut world, &mut ann)), "/shop");
+        assert_eq!(
+            callback_target(&check_silently(&mut world, &mut ann)),
+            "/shop"
+        );
         let next = ann.click(&mut world, "/me").session();
         assert!(next.started_at > first.started_at);
         // The record of the former session is gone, even if its cookie was not sent.
@@ -125,7 +132,11 @@ fn a_silent_check_that_finds_the_same_user_renews_the_session() {
 
 #[test]
 fn a_step_up_as_another_user_is_an_error_and_ends_the_session() {
-    for change in [|config| config, Config::in_store, strict_in_store] {
+    for change in [
+        |config| config,
+        Config::in_store,
+        with_strict_cookies_in_store,
+    ] {
         let (mut world, mut ann) = sign_in_as_another_user(change);
         world.provider.twin().set_claim("acr", "mfa");
         let reply = step_up(&mut world, &mut ann, &PageRequirements::acr(["mfa"]));
@@ -133,7 +144,7 @@ fn a_step_up_as_another_user_is_an_error_and_ends_the_session() {
         assert_eq!(code(&reply), "web.another_person");
         let sign_in = reply.problem.clone().unwrap().sign_in.unwrap();
         assert_eq!(sign_in, "/auth/login?return_to=%2Fpay");
-        is_signed_out(&mut world, &mut ann, &reply);
+        assert_signed_out(&mut world, &mut ann, &reply);
     }
 }
 
@@ -229,7 +240,7 @@ fn the_id_token_hint_is_sent_if_the_id_token_is_available() {
 
 #[test]
 fn a_cross_site_silent_check_finds_the_strict_cookie_after_a_hop() {
-    let (mut world, mut ann) = sign_in_as_another_user(strict_in_store);
+    let (mut world, mut ann) = sign_in_as_another_user(with_strict_cookies_in_store);
     let target = "/auth/check?return_to=/shop&provider=twin";
     let request = ann.request(&world, Method::GET, target, From::Elsewhere);
     let reply = ann.send(&mut world, request, Access::Open).reply();
@@ -238,17 +249,17 @@ fn a_cross_site_silent_check_finds_the_strict_cookie_after_a_hop() {
     assert!(reply.body.contains(again), "{}", reply.body);
     let reply = ann.click(&mut world, target).reply();
     let reply = visit_provider_and_return(&mut world, &mut ann, &reply);
-    is_signed_out(&mut world, &mut ann, &reply);
+    assert_signed_out(&mut world, &mut ann, &reply);
 }
 
 #[test]
 fn a_sign_in_ends_the_former_session_without_its_cookie() {
-    for change in [Config::in_store, strict_in_store] {
+    for change in [Config::in_store, with_strict_cookies_in_store] {
         let (mut world, mut ann) = sign_in_as_another_user(change);
         let records = world.records().len();
         let reply = ann.click(&mut world, "/auth/login?return_to=/me").reply();
         assert_eq!(
-            page_after(&visit_provider_and_return(&mut world, &mut ann, &reply)),
+            callback_target(&visit_provider_and_return(&mut world, &mut ann, &reply)),
             "/me"
         );
         let session = ann.click(&mut world, "/me").session();

@@ -230,7 +230,7 @@ fn expired_tokens_end_the_session() {
     let mut world = world();
     let mut ann = signed_in(&mut world);
     let request = ann.request(&world, Method::GET, "/auth/api/shop/cart", From::Own);
-    let reply = ann.end_over(&mut world, request);
+    let reply = ann.end_session(&mut world, request);
     assert_eq!(code(&reply), "web.signed_out");
     assert!(world.records().is_empty());
     assert!(ann.cookie(crate::world::SESSION).is_none());

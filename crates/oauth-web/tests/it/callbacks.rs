@@ -6,13 +6,13 @@ use oauth_web::{Access, ResponseMode};
 
 use crate::world::{Browser, From, SESSION, World, code, form, location};
 
-/// A callback on its way back to this browser.
+/// The callback to which the provider redirects this browser.
 fn callback(world: &mut World, browser: &mut Browser, page: &str) -> String {
     let url = location(&browser.get(world, page).reply());
     Browser::provider(world, &url)
 }
 
-fn arrive(world: &mut World, browser: &mut Browser, callback: &str) -> oauth_web::Reply {
+fn deliver_callback(world: &mut World, browser: &mut Browser, callback: &str) -> oauth_web::Reply {
     let request = browser.request(world, Method::GET, callback, From::Elsewhere);
     browser.send(world, request, Access::SignedIn).reply()
 }
@@ -21,8 +21,14 @@ fn arrive(world: &mut World, browser: &mut Browser, callback: &str) -> oauth_web
 fn a_repeated_callback_redirects_to_the_home_page() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     let callback = callback(&mut world, &mut ann, "/me");
-    assert_eq!(location(&arrive(&mut world, &mut ann, &callback)), "/me");
-    assert_eq!(location(&arrive(&mut world, &mut ann, &callback)), "/");
+    assert_eq!(
+        location(&deliver_callback(&mut world, &mut ann, &callback)),
+        "/me"
+    );
+    assert_eq!(
+        location(&deliver_callback(&mut world, &mut ann, &callback)),
+        "/"
+    );
     ann.click(&mut world, "/me").session();
 }
 
@@ -30,20 +36,20 @@ fn a_repeated_callback_redirects_to_the_home_page() {
 fn a_callback_of_a_bookmarked_login_starts_a_new_sign_in() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     let old = callback(&mut world, &mut Browser::new(), "/me");
-    let ended = oauth_web_reply(arrive(&mut world, &mut ann, &old));
+    let ended = ended_with(deliver_callback(&mut world, &mut ann, &old));
     ann.follow(&mut world, ended).session();
 }
 
-fn oauth_web_reply(reply: oauth_web::Reply) -> crate::world::Ended {
+fn ended_with(reply: oauth_web::Reply) -> crate::world::Ended {
     crate::world::Ended::Reply(reply)
 }
 
 #[test]
 fn the_state_of_another_browser_is_refused() {
     let (mut world, mut ann, mut eve) = (World::new(), Browser::new(), Browser::new());
-    let eves = callback(&mut world, &mut eve, "/me");
+    let callback_of_eve = callback(&mut world, &mut eve, "/me");
     callback(&mut world, &mut ann, "/me");
-    let reply = arrive(&mut world, &mut ann, &eves);
+    let reply = deliver_callback(&mut world, &mut ann, &callback_of_eve);
     assert_eq!(location(&reply), "/auth/login?stage=restart");
     assert!(ann.cookie(SESSION).is_none());
     let notes = world.notes_of("web.callback_unknown");
@@ -57,7 +63,7 @@ fn the_state_of_another_browser_is_refused() {
 fn missing_callback_parts_are_named_in_the_log() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     let lost = callback(&mut world, &mut ann, "/me");
-    arrive(&mut world, &mut Browser::new(), &lost);
+    deliver_callback(&mut world, &mut Browser::new(), &lost);
     assert!(
         world.log().contains("there is no cookie"),
         "{}",
@@ -76,7 +82,7 @@ fn missing_callback_parts_are_named_in_the_log() {
     world.notes.clear();
     let other = callback(&mut world, &mut ann, "/me");
     world.change(|config| config.keys = Keys::new([9; 32]));
-    arrive(&mut world, &mut ann, &other);
+    deliver_callback(&mut world, &mut ann, &other);
     assert!(world.log().contains("the key") && world.log().contains("is not given"));
     let code = other.split("code=").nth(1).unwrap();
     let code = code.split('&').next().unwrap();
@@ -100,7 +106,7 @@ fn a_browser_without_cookies_causes_no_redirect_loop() {
     for _ in 0..2 {
         let callback = callback(&mut world, &mut bob, "/me");
         bob.cookies.retain(|cookie| !cookie.name.contains("-flow-"));
-        let reply = arrive(&mut world, &mut bob, &callback);
+        let reply = deliver_callback(&mut world, &mut bob, &callback);
         let mut next = location(&reply);
         while next.starts_with("/auth/login") {
             let reply = bob.click(&mut world, &next).reply();
@@ -117,9 +123,9 @@ fn a_browser_without_cookies_causes_no_redirect_loop() {
 #[test]
 fn an_empty_or_refused_callback_is_not_a_server_error() {
     let (mut world, mut ann) = (World::new(), Browser::new());
-    let reply = arrive(&mut world, &mut ann, "/auth/callback");
+    let reply = deliver_callback(&mut world, &mut ann, "/auth/callback");
     assert_eq!(location(&reply), "/auth/login?stage=restart");
-    let reply = arrive(
+    let reply = deliver_callback(
         &mut world,
         &mut ann,
         "/auth/callback?error=access_denied&state=x",
@@ -127,7 +133,7 @@ fn an_empty_or_refused_callback_is_not_a_server_error() {
     assert_eq!(code(&reply), "web.callback_unknown");
     world.provider.twin().deny_next();
     let denied = callback(&mut world, &mut ann, "/me");
-    let reply = arrive(&mut world, &mut ann, &denied);
+    let reply = deliver_callback(&mut world, &mut ann, &denied);
     assert_eq!(reply.status, StatusCode::FORBIDDEN);
     assert_eq!(code(&reply), "denied.access_denied");
     let again = reply.problem.unwrap().sign_in;
@@ -153,7 +159,7 @@ fn a_refusal_is_explained_and_attributed_to_the_responsible_party() {
         world.provider.twin().deny_next();
         let denied = callback(&mut world, &mut ann, "/me");
         let denied = denied.replace("access_denied", error);
-        let reply = arrive(&mut world, &mut ann, &denied);
+        let reply = deliver_callback(&mut world, &mut ann, &denied);
         assert_eq!(reply.status.as_u16(), status, "{error}");
         let title = reply.problem.unwrap().title;
         assert!(title.contains(' ') && !title.contains('_'), "{title}");
@@ -169,7 +175,7 @@ fn a_callback_without_a_code_or_with_another_issuer_is_refused() {
         |callback: &str| format!("{callback}&code=another"),
     ] {
         let callback = change(&callback(&mut world, &mut ann, "/me"));
-        let reply = arrive(&mut world, &mut ann, &callback);
+        let reply = deliver_callback(&mut world, &mut ann, &callback);
         assert!(
             code(&reply).starts_with("callback.") || location(&reply).starts_with("/auth/login")
         );

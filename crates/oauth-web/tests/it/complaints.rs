@@ -39,7 +39,7 @@ fn two_tabs_sign_in_at_two_workers_at_once() {
     for (visit, page) in visits {
         let reply = world.drive(visit).reply();
         assert_eq!(location(&reply), page);
-        ann.keep(&world, &reply);
+        ann.store_cookies(&world, &reply);
     }
     ann.click(&mut world, "/one").session();
 }

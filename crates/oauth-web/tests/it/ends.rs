@@ -75,7 +75,7 @@ fn an_ended_grant_redirects_pages_to_sign_in_and_gives_scripts_an_error() {
         let mut ann = Browser::new();
         ann.open(&mut world, "/orders?page=2").session();
         let request = ann.request(&world, Method::GET, "/orders?page=2", From::Typed);
-        let reply = ann.end_over(&mut world, request);
+        let reply = ann.end_session(&mut world, request);
         assert_eq!(
             location(&reply),
             "/auth/login?return_to=%2Forders%3Fpage%3D2"
@@ -86,13 +86,13 @@ fn an_ended_grant_redirects_pages_to_sign_in_and_gives_scripts_an_error() {
         let mut script = ann.request(&world, Method::GET, "/orders", From::Own);
         put(&mut script.headers, "sec-fetch-mode", "cors");
         put(&mut script.headers, "sec-fetch-dest", "empty");
-        assert_eq!(code(&ann.end_over(&mut world, script)), "web.signed_out");
+        assert_eq!(code(&ann.end_session(&mut world, script)), "web.signed_out");
         // If the grant ends after every login, the visitor is not redirected forever.
         let looped = (0..12).any(|_| match ann.open(&mut world, "/orders") {
             Ended::Reply(reply) => code(&reply) == "web.loop",
             _ => {
                 let request = ann.request(&world, Method::GET, "/orders", From::Typed);
-                let is_loop = code(&ann.end_over(&mut world, request)) == "web.loop";
+                let is_loop = code(&ann.end_session(&mut world, request)) == "web.loop";
                 // Whatever the page shows, the session has ended.
                 assert!(ann.cookie(SESSION).is_none());
                 is_loop

@@ -136,7 +136,7 @@ proptest! {
             if let Some((_, Ended::Reply(reply))) = ended {
                 let is_told = reply.status == 401 && visit.kind == Kind::Login && token_began.is_some();
                 prop_assert!(reply.status == 303 || is_told, "{}", world.log());
-                browser.keep(&world, reply);
+                browser.store_cookies(&world, reply);
             }
             match (visit.kind, ended) {
                 (Kind::Logout, Some(_)) => {
@@ -173,7 +173,7 @@ proptest! {
         run(&mut world, &mut visits, &turns, &[]);
         for visit in &visits {
             if let Some((_, Ended::Reply(reply))) = &visit.ended {
-                browsers[visit.whose.unwrap()].keep(&world, reply);
+                browsers[visit.whose.unwrap()].store_cookies(&world, reply);
             }
         }
         let signed_in = browsers.iter_mut().filter(|browser| is_in(&mut world, &mut (*browser).clone()));

@@ -74,7 +74,7 @@ fn a_test_session_is_created_only_under_the_testing_key() {
         let visit = world.site.testing(ann());
         let reply = world.drive(visit).reply();
         let mut browser = Browser::new();
-        browser.keep(&world, &reply);
+        browser.store_cookies(&world, &reply);
         let session = browser.click(&mut world, "/me").session();
         assert_eq!(session.identity.text("name"), Some("Ann"));
         let mut open = world.config.clone();
@@ -108,7 +108,7 @@ fn a_test_session_passes_admission_and_claim_filters() {
         let visit = world.site.testing(ann);
         let reply = world.drive(visit).reply();
         let mut browser = Browser::new();
-        browser.keep(&world, &reply);
+        browser.store_cookies(&world, &reply);
         let session = browser.click(&mut world, "/me").session();
         assert_eq!(session.local["team"], "red");
         let claims: Vec<_> = session.identity.claims.keys().collect();

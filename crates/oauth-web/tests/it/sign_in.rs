@@ -264,19 +264,19 @@ fn a_nearly_full_session_cookie_is_logged_once() {
 
 #[test]
 fn with_strict_cookies_a_hop_is_made_once() {
-    let mut world = strict();
+    let mut world = world_with_strict_cookies();
     let mut ann = Browser::new();
     let ended = ann.get(&mut world, "/me");
     // Back from the provider, the browser would send no strict cookie with a redirect.
     let reply = ann.follow(&mut world, ended).reply();
-    hops(&reply, "/me");
+    assert_refresh_page(&reply, "/me");
     assert!(ann.cookie(SESSION).is_some());
     ann.click(&mut world, "/me").session();
-    hops(&linked(&mut world, &mut ann, "/me"), "/me");
+    assert_refresh_page(&linked(&mut world, &mut ann, "/me"), "/me");
     // Without a session, the browser takes one hop and then signs in.
     let mut bob = Browser::new();
     let reply = linked(&mut world, &mut bob, "/me?a={<x>}&b");
-    hops(&reply, "/me?a=%7B%3Cx%3E%7D&amp;b");
+    assert_refresh_page(&reply, "/me?a=%7B%3Cx%3E%7D&amp;b");
     assert!(location(&bob.click(&mut world, "/me").reply()).starts_with(TWIN));
 }
 
@@ -292,7 +292,7 @@ fn linked(world: &mut World, browser: &mut Browser, page: &str) -> Reply {
     browser.send(world, request, Access::SignedIn).reply()
 }
 
-fn strict() -> World {
+fn world_with_strict_cookies() -> World {
     World::with(|mut config| {
         config.same_site = Some(SameSite::Strict);
         config
@@ -300,7 +300,7 @@ fn strict() -> World {
 }
 
 #[track_caller]
-fn hops(reply: &Reply, page: &str) {
+fn assert_refresh_page(reply: &Reply, page: &str) {
     assert_eq!(reply.status, StatusCode::OK);
     let refresh = format!("http-equiv=refresh content=\"0;url={page}\"");
     assert!(reply.body.contains(&refresh), "{}", reply.body);
@@ -313,7 +313,7 @@ fn hops(reply: &Reply, page: &str) {
 fn without_fetch_metadata_sign_in_with_strict_cookies_succeeds() {
     // A return target may be an absolute URL of the site.
     for target in ["/me", "https://shop.example/me"] {
-        let (mut world, mut ann) = (strict(), Browser::new());
+        let (mut world, mut ann) = (world_with_strict_cookies(), Browser::new());
         let login = format!("/auth/login?return_to={target}");
         let url = location(&ann.click(&mut world, &login).reply());
         let callback = Browser::provider(&mut world, &url);
@@ -322,21 +322,21 @@ fn without_fetch_metadata_sign_in_with_strict_cookies_succeeds() {
             request.headers.remove(name);
         }
         let reply = ann.send(&mut world, request, Access::SignedIn).reply();
-        hops(&reply, target);
+        assert_refresh_page(&reply, target);
         ann.click(&mut world, "/me").session();
     }
 }
 
 #[test]
 fn a_browser_without_cookies_gets_an_error_after_one_restart() {
-    let mut world = strict();
+    let mut world = world_with_strict_cookies();
     let mut ann = Browser::new();
     ann.is_blocking = true;
     let url = location(&ann.get(&mut world, "/me").reply());
     let callback = Browser::provider(&mut world, &url);
     let request = ann.request(&world, Method::GET, &callback, From::Elsewhere);
     let reply = ann.send(&mut world, request, Access::SignedIn).reply();
-    hops(&reply, "/auth/login?stage=restart");
+    assert_refresh_page(&reply, "/auth/login?stage=restart");
     let reply = ann.click(&mut world, "/auth/login?stage=restart").reply();
     assert_eq!(location(&reply), "/auth/login?stage=restarted");
     let reply = ann.click(&mut world, "/auth/login?stage=restarted").reply();

@@ -35,17 +35,17 @@ fn sign_in(world: &mut World) -> Browser {
     ann
 }
 
-fn announce(world: &mut World) -> Reply {
-    let token = token(world, None);
-    post(world, &token)
+fn post_logout_token(world: &mut World) -> Reply {
+    let token = logout_token(world, None);
+    post_token(world, &token)
 }
 
-fn token(world: &mut World, flaw: Option<LogoutTokenFlaw>) -> String {
+fn logout_token(world: &mut World, flaw: Option<LogoutTokenFlaw>) -> String {
     let now = world.provider.now();
     world.provider.twin().logout_token(now, flaw).unwrap()
 }
 
-fn post(world: &mut World, token: &str) -> Reply {
+fn post_token(world: &mut World, token: &str) -> Reply {
     let target = "/auth/backchannel-logout/acme";
     let mut provider = Browser::new();
     let mut request = provider.request(world, Method::POST, target, From::Elsewhere);
@@ -54,14 +54,14 @@ fn post(world: &mut World, token: &str) -> Reply {
     provider.send(world, request, Access::SignedIn).reply()
 }
 
-fn frame(world: &mut World) -> Reply {
+fn load_logout_frame(world: &mut World) -> Reply {
     let target = format!("/auth/frontchannel-logout/acme?iss={TWIN}&sid=one");
     let request = Browser::new().request(world, Method::GET, &target, From::Elsewhere);
     Browser::new().send(world, request, Access::Open).reply()
 }
 
 #[track_caller]
-fn is_ann(reply: &Reply) {
+fn assert_ann_signed_out(reply: &Reply) {
     let identity = reply.signed_out.as_ref().expect("the person");
     assert_eq!(identity.subject, SUBJECT);
     assert_eq!(identity.provider, "acme");
@@ -71,20 +71,20 @@ fn is_ann(reply: &Reply) {
 fn the_application_is_notified_once_of_a_user_signed_out_of_a_tenant() {
     let mut world = world(|_| ());
     let mut ann = sign_in(&mut world);
-    is_ann(&ann.click(&mut world, "/auth/logout").reply());
+    assert_ann_signed_out(&ann.click(&mut world, "/auth/logout").reply());
     assert_eq!(
         ann.click(&mut world, "/auth/logout").reply().signed_out,
         None
     );
     // Once, no matter how many sessions end.
     let (mut ann, mut other) = (sign_in(&mut world), sign_in(&mut world));
-    is_ann(&announce(&mut world));
+    assert_ann_signed_out(&post_logout_token(&mut world));
     assert!(ann.click(&mut world, "/t/acme/me").is_status(303));
     assert!(other.click(&mut world, "/t/acme/me").is_status(303));
-    assert_eq!(announce(&mut world).signed_out, None);
+    assert_eq!(post_logout_token(&mut world).signed_out, None);
     sign_in(&mut world);
-    is_ann(&frame(&mut world));
-    assert_eq!(frame(&mut world).signed_out, None);
+    assert_ann_signed_out(&load_logout_frame(&mut world));
+    assert_eq!(load_logout_frame(&mut world).signed_out, None);
 }
 
 #[test]
@@ -93,9 +93,9 @@ fn the_application_is_notified_even_if_the_store_fails_afterwards() {
     sign_in(&mut world);
     // The session is removed; the token's own record cannot be saved.
     world.saves_left = Some(0);
-    let reply = announce(&mut world);
+    let reply = post_logout_token(&mut world);
     assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
-    is_ann(&reply);
+    assert_ann_signed_out(&reply);
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn a_front_channel_logout_notifies_the_application_even_if_the_store_fails_after
     assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(reply.headers["content-type"], "text/html; charset=utf-8");
     assert!(reply.body.starts_with("<!doctype html>"), "{}", reply.body);
-    is_ann(&reply);
+    assert_ann_signed_out(&reply);
 }
 
 #[test]
@@ -133,18 +133,18 @@ fn a_logout_token_without_expiry_is_valid_for_the_configured_age() {
     };
     let missing = Some(LogoutTokenFlaw::MissingExpiry);
     let mut world = minutes(None);
-    let sent = token(&mut world, missing);
-    let reply = post(&mut world, &sent);
+    let sent = logout_token(&mut world, missing);
+    let reply = post_token(&mut world, &sent);
     assert_eq!(code(&reply), "jwt.missing_claim");
     assert!(reply.signed_out.is_none());
     let mut world = minutes(Some(5));
-    let sent = token(&mut world, missing);
-    is_ann(&post(&mut world, &sent));
+    let sent = logout_token(&mut world, missing);
+    assert_ann_signed_out(&post_token(&mut world, &sent));
     // Five minutes, and the clock skew.
     let mut world = minutes(Some(5));
-    let sent = token(&mut world, missing);
+    let sent = logout_token(&mut world, missing);
     world.advance(7 * 60);
-    assert_eq!(code(&post(&mut world, &sent)), "jwt.too_old");
+    assert_eq!(code(&post_token(&mut world, &sent)), "jwt.too_old");
 }
 
 #[test]

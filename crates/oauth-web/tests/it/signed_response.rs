@@ -52,7 +52,7 @@ fn world(mode: ResponseMode) -> World {
     )
 }
 
-/// The callback, on its way to the site: its target, and the form.
+/// The target and the form fields of the callback that the provider has sent.
 fn callback(world: &mut World, browser: &mut Browser) -> (String, Vec<(String, String)>) {
     let url = location(&browser.get(world, "/me").reply());
     match world.config.providers[0].response_mode {
@@ -63,7 +63,7 @@ fn callback(world: &mut World, browser: &mut Browser) -> (String, Vec<(String, S
     }
 }
 
-fn arrive(
+fn deliver_callback(
     world: &mut World,
     browser: &mut Browser,
     (target, fields): &(String, Vec<(String, String)>),
@@ -108,7 +108,7 @@ fn a_signed_response_signs_in_in_every_mode() {
                 && callback_parameters[0].1.split('.').count() == 3,
             "{mode:?}: {callback_parameters:?}"
         );
-        let reply = arrive(&mut world, &mut ann, &arrived);
+        let reply = deliver_callback(&mut world, &mut ann, &arrived);
         assert_eq!(location(&reply), "/me", "{mode:?}: {}", world.log());
         assert_eq!(ann.flows(), 0);
         ann.click(&mut world, "/me").session();
@@ -132,7 +132,7 @@ fn a_signed_response_with_additional_unsigned_parameters_is_refused() {
             } else {
                 fields.push((name.to_owned(), value.to_owned()))
             }
-            let reply = arrive(&mut world, &mut ann, &(target, fields));
+            let reply = deliver_callback(&mut world, &mut ann, &(target, fields));
             assert!(ann.cookie(SESSION).is_none(), "{mode:?} {name}");
             // A parameter that occurs twice belongs to no flow.
             if name != "response" {
@@ -150,7 +150,7 @@ fn a_response_in_an_unrequested_mode_is_refused() {
         let (mut world, mut ann) = (world(mode), Browser::new());
         world.provider.twin().inject(Fault::PlainResponse);
         let plain = callback(&mut world, &mut ann);
-        let reply = arrive(&mut world, &mut ann, &plain);
+        let reply = deliver_callback(&mut world, &mut ann, &plain);
         assert_eq!(code(&reply), "callback.missing_jarm_response", "{mode:?}");
         assert!(ann.cookie(SESSION).is_none());
     }
@@ -158,7 +158,7 @@ fn a_response_in_an_unrequested_mode_is_refused() {
     let (mut world, mut ann) = (world(ResponseMode::Query), Browser::new());
     let url = location(&ann.get(&mut world, "/me").reply());
     assert!(!url.contains("response_mode"), "{url}");
-    let reply = arrive(
+    let reply = deliver_callback(
         &mut world,
         &mut ann,
         &("/auth/callback?response=a.b.c".to_owned(), Vec::new()),
@@ -179,14 +179,14 @@ fn an_invalid_signed_response_or_a_signed_error_shows_an_error_page() {
         let (mut world, mut ann) = (world(ResponseMode::QueryJwt), Browser::new());
         world.provider.twin().inject(Fault::ResponseJwt { flaw });
         let forged = callback(&mut world, &mut ann);
-        let reply = arrive(&mut world, &mut ann, &forged);
+        let reply = deliver_callback(&mut world, &mut ann, &forged);
         assert_eq!(code(&reply), expected);
         assert!(ann.cookie(SESSION).is_none());
     }
     let (mut world, mut ann) = (world(ResponseMode::FormPostJwt), Browser::new());
     world.provider.twin().deny_next();
     let denied = callback(&mut world, &mut ann);
-    let reply = arrive(&mut world, &mut ann, &denied);
+    let reply = deliver_callback(&mut world, &mut ann, &denied);
     assert_eq!(code(&reply), "denied.access_denied");
     assert_eq!(reply.status, StatusCode::FORBIDDEN);
 }
@@ -222,7 +222,7 @@ fn check_error_without_flow(world: impl Fn() -> World) {
             world.provider.twin().deny_next();
         }
         let arrived = callback(&mut world, &mut ann);
-        let reply = arrive(&mut world, &mut other, &arrived);
+        let reply = deliver_callback(&mut world, &mut other, &arrived);
         let mode = world.config.providers[0].response_mode;
         match expected {
             "" => assert_eq!(code(&reply), "web.callback_unknown", "{mode:?}"),
@@ -231,7 +231,7 @@ fn check_error_without_flow(world: impl Fn() -> World) {
         assert!(other.cookie(SESSION).is_none() && other.flows() == 0);
         assert_eq!(world.notes_of("web.callback_unknown").len(), 1);
         // The user who started the flow gets the provider's error.
-        let reply = arrive(&mut world, &mut ann, &arrived);
+        let reply = deliver_callback(&mut world, &mut ann, &arrived);
         if is_denied {
             assert_eq!(code(&reply), "denied.access_denied", "{mode:?}")
         } else {
@@ -251,7 +251,7 @@ fn an_encrypted_response_is_matched_to_its_flow() {
     assert_eq!(parameters(&first)[0].1.split('.').count(), 5);
     assert_eq!(ann.flows(), 2);
     for (arrived, remaining) in [(second, 1), (first, 0)] {
-        let reply = arrive(&mut world, &mut ann, &arrived);
+        let reply = deliver_callback(&mut world, &mut ann, &arrived);
         assert_eq!(location(&reply), "/me", "{}", world.log());
         assert_eq!(ann.flows(), remaining);
     }
@@ -286,7 +286,7 @@ fn message_signing_needs_no_site_setting() {
             callback_parameters.len() == 1 && callback_parameters[0].0 == "response",
             "{callback_parameters:?}"
         );
-        let reply = arrive(&mut world, &mut ann, &arrived);
+        let reply = deliver_callback(&mut world, &mut ann, &arrived);
         assert_eq!(location(&reply), "/me", "{mode:?}: {}", world.log());
         ann.click(&mut world, "/me").session();
     }

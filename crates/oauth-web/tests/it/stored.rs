@@ -120,13 +120,13 @@ fn if_the_session_cannot_be_saved_its_tokens_are_revoked_and_removed() {
         let reply = ann.send(&mut world, request, Access::SignedIn).reply();
         assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
         assert!(ann.cookie(SESSION).is_none());
-        assert_eq!(kinds(&world), (0, 0));
+        assert_eq!(stored_counts(&world), (0, 0));
         assert_eq!(world.provider.twin().counters().revocations, 1);
     }
 }
 
-/// How many sessions and how many grants are stored.
-fn kinds(world: &World) -> (usize, usize) {
+/// The numbers of stored sessions and grants.
+fn stored_counts(world: &World) -> (usize, usize) {
     let records = world.records();
     let count = |part: &str| {
         records
@@ -156,13 +156,13 @@ fn die(world: &mut World, mut visit: Visit, is_last: impl Fn(&World) -> bool) {
 fn records_left_by_a_crash_during_a_logout_are_removed_at_the_next_one() {
     let (mut world, mut ann) = (World::in_store(), Browser::new());
     ann.open(&mut world, "/me").session();
-    assert_eq!(kinds(&world), (1, 1));
+    assert_eq!(stored_counts(&world), (1, 1));
     let request = ann.request(&world, Method::GET, "/auth/logout", From::Own);
     let visit = world.site.visit(request, Access::SignedIn);
-    die(&mut world, visit, |world| kinds(world) == (0, 1));
+    die(&mut world, visit, |world| stored_counts(world) == (0, 1));
     // The browser got no response, and repeats the request.
     ann.click(&mut world, "/auth/logout");
-    assert_eq!(kinds(&world), (0, 0));
+    assert_eq!(stored_counts(&world), (0, 0));
     assert_eq!(world.provider.twin().counters().revocations, 1);
 }
 
@@ -173,20 +173,20 @@ fn records_left_by_a_crash_are_removed_at_the_users_next_sign_in() {
     let callback = Browser::provider(&mut world, &url);
     let request = ann.request(&world, Method::GET, &callback, From::Elsewhere);
     let visit = world.site.visit(request, Access::SignedIn);
-    die(&mut world, visit, |world| kinds(world) == (0, 1));
+    die(&mut world, visit, |world| stored_counts(world) == (0, 1));
     // Another worker may still use the tokens, so they are not removed yet.
     let mut other = Browser::new();
     other.open(&mut world, "/me").session();
-    assert_eq!(kinds(&world), (1, 2));
+    assert_eq!(stored_counts(&world), (1, 2));
     world.advance(5 * 60);
     let mut third = Browser::new();
     third.open(&mut world, "/me").session();
     other.click(&mut world, "/me").session();
-    assert_eq!(kinds(&world), (2, 2));
+    assert_eq!(stored_counts(&world), (2, 2));
     // Nothing remains of ended sessions.
     world.advance(3 * 3600);
     third.open(&mut world, "/me").session();
-    assert_eq!(kinds(&world), (1, 1));
+    assert_eq!(stored_counts(&world), (1, 1));
     assert_eq!(world.provider.twin().counters().revocations, 3);
 }
 
@@ -199,7 +199,7 @@ fn a_back_channel_logout_during_a_sign_in_prevents_it() {
     let request = ann.request(&world, Method::GET, &callback, From::Elsewhere);
     let mut visit = world.site.visit(request, Access::SignedIn);
     let mut event = Event::Begin;
-    while kinds(&world) != (0, 1) {
+    while stored_counts(&world) != (0, 1) {
         event = world.step(&mut visit, event).unwrap();
     }
     let now = world.provider.now();
@@ -215,9 +215,9 @@ fn a_back_channel_logout_during_a_sign_in_prevents_it() {
         (reply.status.as_u16(), code(&reply)),
         (401, "web.signed_out")
     );
-    ann.keep(&world, &reply);
+    ann.store_cookies(&world, &reply);
     assert!(ann.cookie(SESSION).is_none());
-    assert_eq!(kinds(&world), (0, 0));
+    assert_eq!(stored_counts(&world), (0, 0));
 }
 
 #[test]
@@ -236,7 +236,7 @@ fn ending_a_session_is_retried_if_the_store_fails_temporarily() {
         event = next;
     }
     assert!(copy.clone().click(&mut world, "/me").is_status(303));
-    assert_eq!(kinds(&world), (0, 0));
+    assert_eq!(stored_counts(&world), (0, 0));
 }
 
 #[test]
@@ -247,7 +247,7 @@ fn the_65th_session_of_a_user_ends_the_first_and_a_logout_token_ends_all_others(
     for browser in &mut browsers {
         browser.open(&mut world, "/me").session();
     }
-    assert_eq!(kinds(&world), (64, 64));
+    assert_eq!(stored_counts(&world), (64, 64));
     assert_eq!(world.provider.twin().counters().revocations, 1);
     assert!(browsers[0].click(&mut world, "/me").is_status(303));
     browsers[1].click(&mut world, "/me").session();
@@ -256,7 +256,7 @@ fn the_65th_session_of_a_user_ends_the_first_and_a_logout_token_ends_all_others(
     let callback = Browser::provider(&mut world, &url);
     let request = browsers[0].request(&world, Method::GET, &callback, From::Elsewhere);
     let visit = world.site.visit(request, Access::SignedIn);
-    die(&mut world, visit, |world| kinds(world) == (65, 65));
+    die(&mut world, visit, |world| stored_counts(world) == (65, 65));
     world
         .provider
         .twin()

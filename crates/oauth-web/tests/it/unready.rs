@@ -7,11 +7,11 @@ use oauth_web::{Access, Config, Event, PageRequirements, Provider, Step};
 
 use crate::world::{Browser, Ended, From, SHOP, TWIN, World, client, code, location, put};
 
-fn down() -> Error {
+fn provider_down() -> Error {
     Error::lost(Cause::unsent("no route to the provider"))
 }
 
-fn later() -> Provider {
+fn unconnected_provider() -> Provider {
     let mut provider = Provider::later("twin").unwrap();
     provider.scope = oauth_core::Scope::parse("openid read offline_access").unwrap();
     provider
@@ -20,23 +20,23 @@ fn later() -> Provider {
 /// A site that has not connected to its provider yet.
 fn world(change: impl FnOnce(Config) -> Config) -> World {
     let mut world = World::with(change);
-    world.change(|config| config.providers = vec![later()]);
+    world.change(|config| config.providers = vec![unconnected_provider()]);
     world
 }
 
-fn away() -> World {
+fn world_without_provider() -> World {
     let mut world = world(|config| config);
-    world.connected = Some(Err(down()));
+    world.connected = Some(Err(provider_down()));
     world
 }
 
-fn back(world: &mut World) {
+fn restore_provider(world: &mut World) {
     let client = client(&mut world.provider);
     world.connected = Some(Ok(client));
 }
 
 /// Whether a public page is served without a session.
-fn is_open(world: &mut World, browser: &mut Browser) -> bool {
+fn is_public_page_served(world: &mut World, browser: &mut Browser) -> bool {
     let request = browser.request(world, Method::GET, "/", From::Typed);
     matches!(
         browser.send(world, request, Access::Open),
@@ -47,8 +47,8 @@ fn is_open(world: &mut World, browser: &mut Browser) -> bool {
 #[test]
 fn discovery_runs_once_at_the_first_sign_in() {
     let (mut world, mut ann) = (world(|config| config), Browser::new());
-    back(&mut world);
-    assert!(is_open(&mut world, &mut ann));
+    restore_provider(&mut world);
+    assert!(is_public_page_served(&mut world, &mut ann));
     assert!(ann.fetch(&mut world, Method::GET, "/me").is_status(401));
     assert_eq!(world.connects, []);
     assert!(world.site.client("twin").is_none());
@@ -61,7 +61,7 @@ fn discovery_runs_once_at_the_first_sign_in() {
 
 #[test]
 fn an_unavailable_provider_gives_503_with_a_link_to_retry() {
-    let (mut world, mut ann) = (away(), Browser::new());
+    let (mut world, mut ann) = (world_without_provider(), Browser::new());
     let reply = ann.get(&mut world, "/me?tab=2").reply();
     assert_eq!((reply.status.as_u16(), code(&reply)), (503, "lost.unsent"));
     assert_eq!(reply.headers["retry-after"], "5");
@@ -76,10 +76,10 @@ fn an_unavailable_provider_gives_503_with_a_link_to_retry() {
 fn pages_that_need_no_provider_work_without_it() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     ann.open(&mut world, "/me").session();
-    world.connected = Some(Err(down()));
-    world.change(|config| config.providers = vec![later()]);
+    world.connected = Some(Err(provider_down()));
+    world.change(|config| config.providers = vec![unconnected_provider()]);
     // Another worker of the site that has just started.
-    assert!(is_open(&mut world, &mut Browser::new()));
+    assert!(is_public_page_served(&mut world, &mut Browser::new()));
     let session = ann.request(&world, Method::GET, "/auth/session", From::Own);
     assert!(ann.send(&mut world, session, Access::Open).is_status(200));
     let me = ann.request(&world, Method::GET, "/me", From::Typed);
@@ -101,14 +101,14 @@ fn pages_that_need_no_provider_work_without_it() {
         location(&ann.send(&mut world, out, Access::Open).reply()),
         "/"
     );
-    assert!(is_open(&mut world, &mut ann));
+    assert!(is_public_page_served(&mut world, &mut ann));
 }
 
 #[test]
 fn a_connection_failure_is_cached_for_the_retry_pause() {
-    let (mut world, mut ann) = (away(), Browser::new());
+    let (mut world, mut ann) = (world_without_provider(), Browser::new());
     assert_eq!(ann.get(&mut world, "/me").reply().status.as_u16(), 503);
-    back(&mut world);
+    restore_provider(&mut world);
     world.advance(4);
     let started = world.provider.now();
     for target in ["/me", "/auth/login", "/auth/callback?code=a&state=b"] {
@@ -180,13 +180,13 @@ fn waiting_for_a_provider_connection_times_out() {
     let (mut world, mut ann) = (world(|config| config), Browser::new());
     ann.get(&mut world, "/me").reply();
     world.advance(50);
-    back(&mut world);
+    restore_provider(&mut world);
     assert!(location(&ann.get(&mut world, "/me").reply()).starts_with(TWIN));
     // The abandoned request has no further effect.
     let lost = world.connects[0].clone();
     world
         .site
-        .connected(&world.provider.moment(), &lost, Err(down()));
+        .connected(&world.provider.moment(), &lost, Err(provider_down()));
     assert!(location(&ann.get(&mut world, "/me").reply()).starts_with(TWIN));
     assert_eq!(world.connects.len(), 2);
 }
@@ -198,7 +198,7 @@ fn a_forked_process_connects_on_its_own() {
     let mut visit = world.site.visit(request, Access::SignedIn);
     let _under_way = world.step(&mut visit, Event::Begin);
     world.site.abandon_connecting();
-    back(&mut world);
+    restore_provider(&mut world);
     assert!(location(&ann.get(&mut world, "/me").reply()).starts_with(TWIN));
     assert_eq!(world.connects.len(), 2);
 }
@@ -224,7 +224,7 @@ fn a_silent_page_checks_once_the_provider_is_connected() {
 
 #[test]
 fn scripts_receive_json_and_the_login_page_keeps_its_target() {
-    let (mut world, mut ann) = (away(), Browser::new());
+    let (mut world, mut ann) = (world_without_provider(), Browser::new());
     let login = ann.get(&mut world, "/auth/login?return_to=/cart").reply();
     let login = login.problem.unwrap().sign_in;
     assert_eq!(login.as_deref(), Some("/auth/login?return_to=%2Fcart"));
@@ -238,11 +238,11 @@ fn scripts_receive_json_and_the_login_page_keeps_its_target() {
 #[test]
 fn the_cause_of_a_connection_error_determines_status_and_retry() {
     for (error, status, is_worth_a_try) in [
-        (down(), 503, true),
+        (provider_down(), 503, true),
         (ValidationFailure::MetadataIssuer.into(), 502, true),
         (Misuse::SecretMissing.into(), 500, false),
     ] {
-        let (mut world, mut ann) = (away(), Browser::new());
+        let (mut world, mut ann) = (world_without_provider(), Browser::new());
         world.connected = Some(Err(error));
         let reply = ann.get(&mut world, "/me").reply();
         assert_eq!(reply.status.as_u16(), status);
@@ -254,7 +254,7 @@ fn the_cause_of_a_connection_error_determines_status_and_retry() {
 
 #[test]
 fn unknown_hosts_get_not_found() {
-    let (mut world, mut ann) = (away(), Browser::new());
+    let (mut world, mut ann) = (world_without_provider(), Browser::new());
     world.change(|config| {
         let other = Url::parse("https://other.example").unwrap();
         config.base_urls.push(other);
@@ -275,7 +275,7 @@ fn a_session_connects_to_the_provider_of_its_tokens() {
     };
     world
         .site
-        .connected(&world.provider.moment(), &connect, Err(down()));
+        .connected(&world.provider.moment(), &connect, Err(provider_down()));
     let ended = visit.resume(&world.provider.moment(), Event::Connecting);
     assert_eq!(ended.unwrap_err().code(), "lost.unsent");
     assert_eq!(
@@ -287,7 +287,7 @@ fn a_session_connects_to_the_provider_of_its_tokens() {
             .code(),
         "web.unknown_provider"
     );
-    back(&mut world);
+    restore_provider(&mut world);
     world.advance(5);
     let visit = world.site.connect("twin");
     assert!(matches!(world.drive(visit), Ended::Passed(None)));

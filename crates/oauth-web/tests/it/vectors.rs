@@ -36,7 +36,7 @@ fn kind(cookie: &str, name: &str) -> String {
 }
 
 /// A cookie by its kind, whether it is set or deleted, and its lifetime.
-fn shape(field: &str, name: &str) -> (String, String) {
+fn describe_cookie(field: &str, name: &str) -> (String, String) {
     let (pair, attributes) = field.split_once("; ").expect("attributes");
     let attributes: Vec<_> = attributes.split("; ").collect();
     for expected in ["Secure", "HttpOnly", "Path=/"] {
@@ -45,17 +45,17 @@ fn shape(field: &str, name: &str) -> (String, String) {
     let has_domain = attributes.iter().any(|one| one.starts_with("Domain"));
     assert!(!has_domain, "{field}");
     let kind = kind(pair.split('=').next().unwrap_or_default(), name);
-    let named = |name: &str| attributes.iter().find_map(|one| one.strip_prefix(name));
-    let seconds = named("Max-Age=").expect("Max-Age");
+    let attribute = |name: &str| attributes.iter().find_map(|one| one.strip_prefix(name));
+    let seconds = attribute("Max-Age=").expect("Max-Age");
     let description = match seconds {
         "0" => format!("{kind} ended"),
-        _ => format!("{kind} {}", named("SameSite=").expect("SameSite")),
+        _ => format!("{kind} {}", attribute("SameSite=").expect("SameSite")),
     };
     (description, format!("{kind} {seconds}"))
 }
 
 /// The target of a response, in the notation of the vectors.
-fn leads(location: &str) -> String {
+fn describe_target(location: &str) -> String {
     match location.strip_prefix(TWIN) {
         Some(rest) => format!("provider {}", rest.split('?').next().unwrap_or_default()),
         None => location.strip_prefix(SHOP).unwrap_or(location).to_owned(),
@@ -77,7 +77,7 @@ fn describe_reply(reply: &Reply, name: &str, then: &Value) -> Value {
     let location = reply.headers.get(LOCATION);
     let location = location.map(|location| location.to_str().unwrap());
     if let Some(location) = location {
-        description["location"] = leads(location).into();
+        description["location"] = describe_target(location).into();
     }
     let content = reply.headers.get(CONTENT_TYPE);
     let content = content.map(|content| content.to_str().unwrap());
@@ -85,9 +85,9 @@ fn describe_reply(reply: &Reply, name: &str, then: &Value) -> Value {
         let problem: Value = serde_json::from_str(&reply.body).unwrap();
         description["code"] = problem["code"].clone();
     }
-    let set = reply.headers.get_all(SET_COOKIE).iter();
-    let set = set.map(|field| shape(field.to_str().unwrap(), name));
-    let (mut cookies, mut lives): (Vec<_>, Vec<_>) = set.unzip();
+    let cookies_set = reply.headers.get_all(SET_COOKIE).iter();
+    let cookies_set = cookies_set.map(|field| describe_cookie(field.to_str().unwrap(), name));
+    let (mut cookies, mut lives): (Vec<_>, Vec<_>) = cookies_set.unzip();
     cookies.sort();
     lives.sort();
     if !cookies.is_empty() {
@@ -119,11 +119,11 @@ fn describe_reply(reply: &Reply, name: &str, then: &Value) -> Value {
         let query = location.and_then(|location| location.split_once('?'));
         let query = form::parse(query.expect("a query").1).unwrap();
         let sent = |name: &str| query.iter().find(|(known, _)| known == name);
-        let fits = sends.iter().filter(|(name, expected)| {
+        let matching = sends.iter().filter(|(name, expected)| {
             is_sent(expected, sent(name).map(|(_, value)| value.as_ref()))
         });
-        let fits = fits.map(|(name, expected)| (name.clone(), expected.clone()));
-        description["sends"] = Value::Object(fits.collect());
+        let matching = matching.map(|(name, expected)| (name.clone(), expected.clone()));
+        description["sends"] = Value::Object(matching.collect());
     }
     description
 }
@@ -188,26 +188,27 @@ struct Play<'a> {
     name: String,
     subject: &'a str,
     browsers: BTreeMap<String, Browser>,
-    /// `{name}` and what it stands for, `{name?}` and its query.
-    places: BTreeMap<String, String>,
+    /// The values of the placeholders: of `{name}` a target, of `{name?}` its query.
+    placeholders: BTreeMap<String, String>,
     last: String,
 }
 
 impl Play<'_> {
     fn browser(&mut self, step: &Value) -> &mut Browser {
-        let whose = step["as"].as_str().unwrap_or("ann").to_owned();
-        self.browsers.entry(whose).or_default()
+        let browser_name = step["as"].as_str().unwrap_or("ann").to_owned();
+        self.browsers.entry(browser_name).or_default()
     }
 
-    fn keep(&mut self, name: &str, target: &str) {
+    fn set_placeholder(&mut self, name: &str, target: &str) {
         let query = target.split_once('?').map_or("", |(_, query)| query);
-        self.places
+        self.placeholders
             .insert(format!("{{{name}?}}"), format!("?{query}"));
-        self.places.insert(format!("{{{name}}}"), target.to_owned());
+        self.placeholders
+            .insert(format!("{{{name}}}"), target.to_owned());
     }
 
-    /// Whether a step happens outside the site's pages.
-    fn beside(&mut self, step: &Value) -> bool {
+    /// Runs a step that happens outside the site's pages; returns whether it was one.
+    fn run_outside_site(&mut self, step: &Value) -> bool {
         let text_member = |name: &str| step[name].as_str();
         if let Some(place) = text_member("provider") {
             let posts = self.last.contains("response_mode=form_post");
@@ -221,7 +222,7 @@ impl Play<'_> {
             } else {
                 Browser::provider(&mut self.world, &self.last)
             };
-            self.keep(place, &target);
+            self.set_placeholder(place, &target);
         } else if let Some(other) = text_member("copy") {
             let copy = self.browsers["ann"].clone();
             self.browsers.insert(other.to_owned(), copy);
@@ -237,7 +238,7 @@ impl Play<'_> {
             let now = self.world.provider.now();
             let flaw = serde_json::from_value(step["flaw"].clone()).unwrap();
             let token = self.world.provider.twin().logout_token(now, flaw).unwrap();
-            self.keep(place, &token);
+            self.set_placeholder(place, &token);
         } else if let Some(dropped) = text_member("drop") {
             self.browser(step)
                 .cookies
@@ -271,7 +272,7 @@ impl Play<'_> {
     }
 
     fn request(&mut self, step: &Value, verb: &str) -> oauth_web::Request {
-        let target = fill_template(step[verb].as_str().unwrap(), &self.places);
+        let target = fill_template(step[verb].as_str().unwrap(), &self.placeholders);
         let from = match step["from"].as_str() {
             Some("elsewhere") => From::Elsewhere,
             Some("own" | "sibling") => From::Own,
@@ -337,7 +338,7 @@ impl Play<'_> {
                 "content-type",
                 "application/x-www-form-urlencoded",
             );
-            let text = fill_template(given.as_str().unwrap(), &self.places);
+            let text = fill_template(given.as_str().unwrap(), &self.placeholders);
             let fields = form::parse(&text).unwrap();
             let fields: Vec<_> = fields
                 .iter()
@@ -403,11 +404,11 @@ fn play(sign_in: &Value, subject: &str) -> Option<String> {
         world,
         subject,
         browsers: BTreeMap::new(),
-        places: BTreeMap::from([("{issuer}".to_owned(), issuer)]),
+        placeholders: BTreeMap::from([("{issuer}".to_owned(), issuer)]),
         last: String::new(),
     };
     for step in sign_in["steps"].as_array().unwrap() {
-        if play.beside(step) {
+        if play.run_outside_site(step) {
             continue;
         }
         let actual = play.step(step);

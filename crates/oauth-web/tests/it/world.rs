@@ -198,7 +198,7 @@ impl World {
         };
         self.sweep();
         if is_of_store && (self.is_store_down || is_full) {
-            return Ok(Ok(Event::Failed(down())));
+            return Ok(Ok(Event::Failed(store_down())));
         }
         Ok(Ok(match step {
             Step::Load { key } => Event::Loaded(self.store.get(&key).cloned()),
@@ -325,7 +325,7 @@ pub(crate) fn client(provider: &mut TwinDriver) -> Client {
     Client::new(server, ClientId::new(twin.client_id()), auth).unwrap()
 }
 
-fn down() -> Error {
+fn store_down() -> Error {
     Error::lost(Cause::unknown("the store is away")).at_endpoint("store")
 }
 

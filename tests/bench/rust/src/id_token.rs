@@ -34,7 +34,7 @@ struct BenchCase {
     set: Value,
 }
 
-fn given(alg: Alg, keys: usize) -> BenchCase {
+fn bench_case(alg: Alg, keys: usize) -> BenchCase {
     let key = PrivateKey::generate(alg).expect("a key");
     let now = Moment::system().expect("a clock").now().as_secs();
     let header = json!({ "alg": alg.as_str(), "kid": "k", "typ": "JWT" });
@@ -158,7 +158,7 @@ fn jsonwebtoken(given: &BenchCase) -> Side {
 
 pub(crate) fn figures() {
     for alg in [Alg::Rs256, Alg::Es256, Alg::EdDsa] {
-        let given = given(alg, 1);
+        let given = bench_case(alg, 1);
         let sides = [
             floor(&given),
             ours(&given),
@@ -184,7 +184,7 @@ pub(crate) fn figures() {
             None,
         );
     }
-    let sets = [10, 1000].map(|keys| ours(&given(Alg::Es256, keys)));
+    let sets = [10, 1000].map(|keys| ours(&bench_case(Alg::Es256, keys)));
     let costs = measure::interleaved(&sets);
     let times: Vec<_> = ["10 keys", "1,000 keys"]
         .into_iter()

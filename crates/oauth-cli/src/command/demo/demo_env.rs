@@ -90,7 +90,7 @@ impl From<oauth_reqwest::reqwest::Error> for Discrepancy {
 /// A reply of an API.
 pub(super) struct Reply {
     pub(super) status: u16,
-    /// How long the rate limit asks the caller to wait.
+    /// The pause that the rate limit requires.
     pub(super) pause: Option<Duration>,
     /// Its JSON; `null` for any other body.
     pub(super) body: Value,

@@ -124,24 +124,24 @@ fn write_hop(f: &mut fmt::Formatter<'_>, hop: &RecordedRequest, times: usize) ->
     let (sent, prefix) = (&hop.sent, if hop.is_browser { "browser " } else { "" });
     let head = format!("{prefix}{} {}{}", sent.method, sent.origin, sent.path);
     let query = sent.query.iter().enumerate().map(|(at, item)| {
-        let joint = if at == 0 { '?' } else { '&' };
-        format!("{joint}{item}")
+        let separator = if at == 0 { '?' } else { '&' };
+        format!("{separator}{item}")
     });
-    let mut words = vec![head];
-    words.extend(query);
-    words.extend(relevant_headers(&sent.headers));
-    words.extend(sent.body.iter().map(ToString::to_string));
-    marked_line(f, '→', words)?;
+    let mut parts = vec![head];
+    parts.extend(query);
+    parts.extend(relevant_headers(&sent.headers));
+    parts.extend(sent.body.iter().map(ToString::to_string));
+    marked_line(f, '→', parts)?;
     let Some(received) = &hop.received else {
         return marked_line(f, '←', ["no response".to_owned()]);
     };
-    let mut words = vec![received.status.to_string()];
-    words.extend(relevant_headers(&received.headers));
-    words.extend(members(&received.body));
+    let mut parts = vec![received.status.to_string()];
+    parts.extend(relevant_headers(&received.headers));
+    parts.extend(members(&received.body));
     if times > 1 {
-        words.push(format!("({times} times)"));
+        parts.push(format!("({times} times)"));
     }
-    marked_line(f, '←', words)
+    marked_line(f, '←', parts)
 }
 
 /// The members of a JSON body, in its braces.

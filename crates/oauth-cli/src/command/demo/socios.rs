@@ -389,7 +389,7 @@ fn expiry(env: &DemoEnv) -> FlowResult {
     )?;
     // Both clocks: the server's runs ahead, and the stored token gets older by as much.
     env.advance(Duration::from_secs(TOKEN_LIFETIME_SECONDS));
-    let api = env.user_api(client, aged(&tokens)?)?;
+    let api = env.user_api(client, as_expired(&tokens)?)?;
     let status = env.get(&api, WALLET)?.status;
     let counters = env.counters();
     env.check(
@@ -404,7 +404,7 @@ fn expiry(env: &DemoEnv) -> FlowResult {
 }
 
 /// The tokens as loaded from a store after their lifetime.
-fn aged(tokens: &Tokens) -> FlowResult<Tokens> {
+fn as_expired(tokens: &Tokens) -> FlowResult<Tokens> {
     let mut stored: Value =
         serde_json::from_str(tokens.to_json().expose()).map_err(Discrepancy::new)?;
     let earlier_receipt = tokens

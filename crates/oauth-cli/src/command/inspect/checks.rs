@@ -19,7 +19,7 @@ pub(super) const SIGNATURE: &str = "signature";
 /// One check.
 pub(super) struct Check {
     pub(super) name: &'static str,
-    /// What was found, as text, or the error of the rule.
+    /// The finding as text, or the error of the rule.
     pub(super) outcome: Result<String, Error>,
 }
 

@@ -25,7 +25,7 @@ use crate::profile::Profile;
 use crate::secret_source::read_file;
 use crate::setup::{discover, net};
 
-/// Where the issuer's keys come from.
+/// The source of the issuer's keys.
 pub(super) enum KeySource {
     /// A file with its key set.
     File(PathBuf),

@@ -12,7 +12,7 @@ const STORED: &str = r#"{"version":1,"issuer":"https://as.example","client_id":"
     "registration_access_token":"R3GT0K3N","registration_client_uri":"https://as.example/r/c",
     "metadata":{"redirect_uris":["https://app.example/cb"],"token_endpoint_auth_method":"none"}}"#;
 
-fn known() -> RegisteredClient {
+fn registered_client() -> RegisteredClient {
     RegisteredClient::from_json(STORED, &server()).unwrap()
 }
 
@@ -33,13 +33,13 @@ fn sent(mut exchange: impl Exchange) -> (String, String) {
 #[test]
 fn requests_use_the_registration_client_uri() {
     let line = |method: &str| format!("{method} https://as.example/r/c");
-    let read = sent(read_registration(server(), known()));
+    let read = sent(read_registration(server(), registered_client()));
     assert_eq!(read, (line("GET"), String::new()));
-    let deleted = sent(delete_registration(server(), known()));
+    let deleted = sent(delete_registration(server(), registered_client()));
     assert_eq!(deleted, (line("DELETE"), String::new()));
-    let mut metadata = known().metadata;
+    let mut metadata = registered_client().metadata;
     metadata.client_name = Some("New".to_owned());
-    let (put, body) = sent(update_registration(server(), known(), metadata));
+    let (put, body) = sent(update_registration(server(), registered_client(), metadata));
     assert_eq!(put, line("PUT"));
     for part in [
         r#""client_id":"c""#,
@@ -57,10 +57,14 @@ fn requests_use_the_registration_client_uri() {
 #[test]
 fn updated_registration_replaces_the_stored_client() {
     let body = r#"{"client_id":"c","registration_access_token":"t2","token_endpoint_auth_method":"none","client_name":"New"}"#;
-    let read = run_with_reply(read_registration(server(), known()), json(200, body)).unwrap();
+    let read = run_with_reply(
+        read_registration(server(), registered_client()),
+        json(200, body),
+    )
+    .unwrap();
     assert!(read.registration_access_token.unwrap().matches("t2"));
-    let metadata = known().metadata;
-    let update = update_registration(server(), known(), metadata);
+    let metadata = registered_client().metadata;
+    let update = update_registration(server(), registered_client(), metadata);
     let updated = run_with_reply(update, json(200, body)).unwrap();
     assert_eq!(updated.metadata.client_name.as_deref(), Some("New"));
 
@@ -68,7 +72,7 @@ fn updated_registration_replaces_the_stored_client() {
         r#""client_name":"New""#,
         r#""redirect_uris":["https://evil.example/"]"#,
     );
-    let update = update_registration(server(), known(), known().metadata);
+    let update = update_registration(server(), registered_client(), registered_client().metadata);
     assert_eq!(
         error_code(run_with_reply(update, json(200, &evil)).map(|_| ())),
         Err("registration.redirect_uri")
@@ -79,7 +83,7 @@ fn updated_registration_replaces_the_stored_client() {
 fn deletion_succeeds_on_204_and_by_lenient_rules_on_200() {
     let deleted = |answer| {
         error_code(run_with_reply(
-            delete_registration(server(), known()),
+            delete_registration(server(), registered_client()),
             answer,
         ))
     };
@@ -94,7 +98,10 @@ fn deletion_succeeds_on_204_and_by_lenient_rules_on_200() {
         strictness: Strictness::Strict,
         ..Rules::default()
     });
-    let strict = run_with_reply(delete_registration(strict, known()), json(200, "{}"));
+    let strict = run_with_reply(
+        delete_registration(strict, registered_client()),
+        json(200, "{}"),
+    );
     assert_eq!(error_code(strict), Err("denied.http_status"));
 }
 
@@ -104,14 +111,14 @@ fn unmanaged_or_foreign_registration_sends_no_request() {
         let step = read_registration(server, client).resume(&at(), Input::Begin);
         error_code(step.map(|_| ()))
     };
-    let mut unmanaged = known();
+    let mut unmanaged = registered_client();
     unmanaged.registration_access_token = None;
     assert_eq!(begun(server(), unmanaged), Err("registration.not_managed"));
-    let mut nowhere = known();
+    let mut nowhere = registered_client();
     nowhere.registration_client_uri = None;
     assert_eq!(begun(server(), nowhere), Err("registration.not_managed"));
     let other = Server::new(Issuer::parse("https://other.example").unwrap());
-    assert_eq!(begun(other, known()), Err("stored.issuer"));
+    assert_eq!(begun(other, registered_client()), Err("stored.issuer"));
     // A stored record may have been altered: a token is only sent over TLS, regardless of the stored URL.
     let plain = STORED.replace("https://as.example/r/c", "http://as.example/r/c");
     assert_eq!(

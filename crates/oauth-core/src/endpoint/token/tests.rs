@@ -11,8 +11,8 @@ use crate::testing::{
     client, client_with_quirks, error_code, json, reply, run_with_reply, strict_client,
 };
 
-fn got(client: &Client, token_request: &str, members: &str) -> Result<Tokens, Error> {
-    let exchange = client.client_credentials(Scope::parse(token_request).unwrap());
+fn tokens_from_reply(client: &Client, scope: &str, members: &str) -> Result<Tokens, Error> {
+    let exchange = client.client_credentials(Scope::parse(scope).unwrap());
     let body = format!(r#"{{"access_token":"a","token_type":"Bearer"{members}}}"#);
     run_with_reply(exchange, json(200, &body))
 }
@@ -20,9 +20,19 @@ fn got(client: &Client, token_request: &str, members: &str) -> Result<Tokens, Er
 #[test]
 fn renamed_members_are_read_only_under_their_quirk() {
     let members = r#","expires":60"#;
-    assert_eq!(got(&client(), "", members).unwrap().expires_in, None);
-    let early = client_with_quirks([Quirk::PlainFormResponse]);
-    assert_eq!(got(&early, "", members).unwrap().expires_in, Some(60));
+    assert_eq!(
+        tokens_from_reply(&client(), "", members)
+            .unwrap()
+            .expires_in,
+        None
+    );
+    let with_form_quirk = client_with_quirks([Quirk::PlainFormResponse]);
+    assert_eq!(
+        tokens_from_reply(&with_form_quirk, "", members)
+            .unwrap()
+            .expires_in,
+        Some(60)
+    );
     let camel = client_with_quirks([Quirk::CamelCaseResponse]);
     let body = r#"{"accessToken":"a","TokenType":"Bearer","expiresIn":60,"id_token":"i","x":1}"#;
     let tokens = run_with_reply(camel.client_credentials(Scope::none()), json(200, body)).unwrap();
@@ -55,8 +65,8 @@ fn authorization_details_not_granted_are_warned_about() {
         let refreshed = client().token(Refresh::new(token.clone()), send());
         for tokens in [client_tokens, run_with_reply(refreshed, json(200, &body))] {
             let warnings = tokens.unwrap().warnings;
-            let noted = warnings.contains(&Warning::AuthorizationDetailsMissing);
-            assert_eq!(noted, is_noted, "{members}");
+            let has_warning = warnings.contains(&Warning::AuthorizationDetailsMissing);
+            assert_eq!(has_warning, is_noted, "{members}");
         }
         // If none are requested, none are reported as missing.
         let plain = run_with_reply(client().client_credentials(Scope::none()), json(200, &body));
@@ -66,9 +76,9 @@ fn authorization_details_not_granted_are_warned_about() {
 
 #[test]
 fn scope_wider_than_requested_is_warned_about() {
-    let widened = |token_request: &str, granted: &str| {
+    let widened = |requested_scope: &str, granted: &str| {
         let members = format!(r#","scope":"{granted}""#);
-        let tokens = got(&client(), token_request, &members).unwrap();
+        let tokens = tokens_from_reply(&client(), requested_scope, &members).unwrap();
         tokens.warnings.contains(&Warning::ScopeWidened)
     };
     assert!(widened("a", "a b"));
@@ -88,18 +98,32 @@ fn tokens_with_control_or_non_ascii_characters_are_refused() {
         (r"a\u0080b", false),
     ] {
         let members = format!(r#","refresh_token":"{text}""#);
-        assert_eq!(got(&client(), "", &members).is_ok(), is_good, "{text}");
+        assert_eq!(
+            tokens_from_reply(&client(), "", &members).is_ok(),
+            is_good,
+            "{text}"
+        );
     }
 }
 
 #[test]
 fn zero_expires_in_means_no_expiry_only_under_its_quirk() {
     let members = r#","expires_in":0"#;
-    assert_eq!(got(&client(), "", members).unwrap().expires_in, Some(0));
-    let forever = client_with_quirks([Quirk::ZeroLifetimeIsForever]);
-    assert_eq!(got(&forever, "", members).unwrap().expires_in, None);
     assert_eq!(
-        got(&forever, "", r#","expires_in":1"#).unwrap().expires_in,
+        tokens_from_reply(&client(), "", members)
+            .unwrap()
+            .expires_in,
+        Some(0)
+    );
+    let forever = client_with_quirks([Quirk::ZeroLifetimeIsForever]);
+    assert_eq!(
+        tokens_from_reply(&forever, "", members).unwrap().expires_in,
+        None
+    );
+    assert_eq!(
+        tokens_from_reply(&forever, "", r#","expires_in":1"#)
+            .unwrap()
+            .expires_in,
         Some(1)
     );
 }
@@ -115,7 +139,8 @@ fn textual_expires_in_allows_digits_and_an_optional_fraction() {
         ("36x0", None),
         ("+1", None),
     ] {
-        let tokens = got(&client(), "", &format!(r#","expires_in":"{text}""#)).unwrap();
+        let tokens =
+            tokens_from_reply(&client(), "", &format!(r#","expires_in":"{text}""#)).unwrap();
         assert_eq!(tokens.expires_in, seconds, "{text}");
         assert_eq!(tokens.warnings.is_empty(), seconds.is_some(), "{text}");
     }
@@ -134,7 +159,7 @@ fn malformed_scope_is_partly_read_with_a_warning_or_refused_by_strict_rules() {
         (r#"["a","\"b c"]"#, "a c", true, false),
     ] {
         let members = format!(r#","scope":{scope}"#);
-        let tokens = got(&client(), "", &members).unwrap();
+        let tokens = tokens_from_reply(&client(), "", &members).unwrap();
         assert_eq!(tokens.scope.as_str(), expected_scope, "{scope}");
         assert_eq!(
             tokens.warnings.contains(&Warning::MalformedScope),
@@ -142,7 +167,7 @@ fn malformed_scope_is_partly_read_with_a_warning_or_refused_by_strict_rules() {
             "{scope}"
         );
         assert_eq!(
-            got(&strict_client(), "", &members).is_ok(),
+            tokens_from_reply(&strict_client(), "", &members).is_ok(),
             is_strict,
             "{scope}"
         );
@@ -150,12 +175,12 @@ fn malformed_scope_is_partly_read_with_a_warning_or_refused_by_strict_rules() {
     for scope in ["7", "[7]", "{}"] {
         let members = format!(r#","scope":{scope}"#);
         assert_eq!(
-            error_code(got(&client(), "", &members)).map(drop),
+            error_code(tokens_from_reply(&client(), "", &members)).map(drop),
             Err("token_response.malformed")
         );
     }
     let commas = client_with_quirks([Quirk::ReplyScopeDelimiter(',')]);
-    let tokens = got(&commas, "", r#","scope":"a,b""#).unwrap();
+    let tokens = tokens_from_reply(&commas, "", r#","scope":"a,b""#).unwrap();
     assert_eq!(tokens.scope.as_str(), "a b");
 }
 
@@ -163,11 +188,11 @@ fn malformed_scope_is_partly_read_with_a_warning_or_refused_by_strict_rules() {
 fn scope_is_truncated_at_64_kib() {
     let long: String = (0..20_000).map(|n| format!("s{n} ")).collect();
     let members = format!(r#","scope":"{}""#, long.trim_end());
-    let tokens = got(&client(), "", &members).unwrap();
+    let tokens = tokens_from_reply(&client(), "", &members).unwrap();
     assert!((60_000..=MAX_SCOPE).contains(&tokens.scope.as_str().len()));
     assert_eq!(tokens.warnings, [Warning::MalformedScope]);
     assert_eq!(
-        error_code(got(&strict_client(), "", &members)).map(drop),
+        error_code(tokens_from_reply(&strict_client(), "", &members)).map(drop),
         Err("token_response.malformed")
     );
 }
@@ -231,9 +256,9 @@ fn refresh_refused_for_the_refresh_token_advises_reauthorization() {
 
 #[test]
 fn refresh_scope_beyond_the_grant_is_refused() {
-    let refresh = |granted: &str, token_request: &str| {
+    let refresh = |granted: &str, requested_scope: &str| {
         let token = client().refresh_token("r1", Scope::parse(granted).unwrap());
-        let scope = Scope::parse(token_request).unwrap();
+        let scope = Scope::parse(requested_scope).unwrap();
         let exchange = client().token(Refresh::new(token), scope);
         let body = r#"{"access_token":"a","token_type":"Bearer"}"#;
         error_code(run_with_reply(exchange, json(200, body)))
@@ -254,10 +279,11 @@ fn refresh_scope_beyond_the_grant_is_refused() {
 #[test]
 fn refresh_may_request_the_scope_requested_at_login() {
     // Requested "a b c", granted "a": the server may grant the rest later.
-    let login = got(&client(), "a b c", r#","scope":"a","refresh_token":"r1""#).unwrap();
-    let refresh = |tokens: &Tokens, token_request: &str, reply: &str| {
+    let login =
+        tokens_from_reply(&client(), "a b c", r#","scope":"a","refresh_token":"r1""#).unwrap();
+    let refresh = |tokens: &Tokens, requested_scope: &str, reply: &str| {
         let token = tokens.refresh_token.clone().unwrap();
-        let scope = Scope::parse(token_request).unwrap();
+        let scope = Scope::parse(requested_scope).unwrap();
         error_code(run_with_reply(
             client().token(Refresh::new(token), scope),
             json(200, reply),
@@ -280,7 +306,7 @@ fn refresh_may_request_the_scope_requested_at_login() {
     assert_eq!(refresh(&login, "", plain).unwrap().scope.as_str(), "a");
 
     // Tokens with the full scope keep their storage format.
-    let whole = got(&client(), "a", r#","scope":"a","refresh_token":"r1""#).unwrap();
+    let whole = tokens_from_reply(&client(), "a", r#","scope":"a","refresh_token":"r1""#).unwrap();
     assert!(!whole.to_json().expose().contains("requested_scope"));
     let earlier = whole.to_json().expose().clone();
     let earlier = Tokens::from_json(&earlier).unwrap();
@@ -294,7 +320,7 @@ fn refresh_may_request_the_scope_requested_at_login() {
 fn access_token_bound_to_the_client_certificate_stores_its_thumbprint() {
     let client = client();
     let is_bound_to_certificate = |client: &Client| {
-        let tokens = got(client, "a", r#","expires_in":1"#).unwrap();
+        let tokens = tokens_from_reply(client, "a", r#","expires_in":1"#).unwrap();
         tokens.to_json().expose().contains(r#""x5t_s256":"x5t""#)
     };
     assert!(is_bound_to_certificate(

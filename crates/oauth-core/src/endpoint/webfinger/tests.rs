@@ -8,12 +8,12 @@ use crate::{danger, discover_issuer};
 const GOOD: &str = r#"{"subject":"acct:joe@example.com","links":[
     {"rel":"http://openid.net/specs/connect/1.0/issuer","href":"https://server.example.com"}]}"#;
 
-fn joe() -> UserIdentifier {
+fn identifier() -> UserIdentifier {
     UserIdentifier::parse("joe@example.com").unwrap()
 }
 
 fn found(body: &str) -> Result<String, &'static str> {
-    let issuer = run_with_reply(discover_issuer(joe()), json(200, body));
+    let issuer = run_with_reply(discover_issuer(identifier()), json(200, body));
     error_code(issuer.map(|issuer| issuer.as_str().to_owned()))
 }
 
@@ -134,7 +134,7 @@ fn identifier_without_a_usable_host_is_refused() {
 
 #[test]
 fn webfinger_request_asks_for_the_issuer_at_public_addresses_only() {
-    let mut exchange = discover_issuer(joe());
+    let mut exchange = discover_issuer(identifier());
     let Step::Send(request) = exchange.resume(&at(), Input::Begin).unwrap() else {
         panic!("a request")
     };
@@ -151,8 +151,8 @@ fn webfinger_request_asks_for_the_issuer_at_public_addresses_only() {
     assert_eq!(found(GOOD).as_deref(), Ok("https://server.example.com"));
     // The media type registered by RFC 7033.
     let jrd = reply(200, &[("content-type", "application/jrd+json")], GOOD);
-    assert!(run_with_reply(discover_issuer(joe()), jrd).is_ok());
-    assert!(!format!("{:?}", joe()).contains("joe"));
+    assert!(run_with_reply(discover_issuer(identifier()), jrd).is_ok());
+    assert!(!format!("{:?}", identifier()).contains("joe"));
 }
 
 #[test]
@@ -227,9 +227,10 @@ fn issuer_relation_is_matched_exactly_and_the_first_link_is_used() {
 #[test]
 fn redirects_are_refused_and_404_is_an_error() {
     let moved = reply(302, &[("location", "https://elsewhere.example/")], "");
-    let moved = error_code(run_with_reply(discover_issuer(joe()), moved).map(drop));
+    let moved = error_code(run_with_reply(discover_issuer(identifier()), moved).map(drop));
     assert_eq!(moved, Err("reply.redirect"));
-    let none = error_code(run_with_reply(discover_issuer(joe()), reply(404, &[], "")).map(drop));
+    let none =
+        error_code(run_with_reply(discover_issuer(identifier()), reply(404, &[], "")).map(drop));
     assert_eq!(none, Err("denied.http_status"));
 }
 

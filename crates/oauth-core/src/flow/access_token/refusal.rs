@@ -108,7 +108,7 @@ impl AccessTokenVerifier {
         self.refuse_request(scheme, code, &self.named_proof_algs())
     }
 
-    /// The same, for an API that accepts DPoP proofs by these algorithms.
+    /// [`Self::refuse_code`], for an API that accepts DPoP proofs by these algorithms.
     pub(super) fn refuse_request(
         &self,
         scheme: Scheme,

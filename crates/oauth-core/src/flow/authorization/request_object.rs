@@ -1,6 +1,6 @@
 //! Signed authorization requests (JAR): the parameters are the claims of a JWT. `client_id` is also sent outside it
-//! (section 5). In `prepare.rs`, `request` and `request_uri` are reserved names, and an unsigned request is refused if
-//! the server has `require_signed_request_object`.
+//! (RFC 9101 section 5). In `prepare.rs`, `request` and `request_uri` are reserved names, and an unsigned request is
+//! refused if the server has `require_signed_request_object`.
 //!
 //! RFC 9101 <https://www.rfc-editor.org/rfc/rfc9101#section-4>
 

@@ -14,7 +14,7 @@ use crate::scope::Scope;
 use crate::token::Tokens;
 use crate::token::step_up_requirement::{MAX_IN_A_ROW, StepUp, StepUpLogin};
 
-/// The requirements of an API, and the grant of the insufficient tokens.
+/// The requirements of an API, and the scope and login of the insufficient tokens.
 #[derive(Debug, Clone)]
 pub(crate) struct StepUpRequirements {
     pub(super) required: StepUp,

@@ -68,7 +68,7 @@ fn login_tokens(id_token: &str) -> Tokens {
 }
 
 /// Runs an exchange with these replies; returns the requests and the result.
-fn play<T>(
+fn run_with_replies<T>(
     mut exchange: impl Exchange<Output = T>,
     moment: &Moment,
     replies: &[(u16, String)],
@@ -116,7 +116,7 @@ fn id_token_is_exchanged_for_an_assertion_that_is_used_once() {
         granted_reply(),
     ];
     for _ in 0..2 {
-        let (requests, tokens) = play(access.tokens(), &at(), &replies);
+        let (requests, tokens) = run_with_replies(access.tokens(), &at(), &replies);
         assert_eq!(requests, [EXCHANGE, REDEEM]);
         assert_eq!(tokens.unwrap().access_token.expose(), "t");
     }
@@ -127,15 +127,18 @@ fn kept_assertion_is_used_first_and_replaced_once_if_refused() {
     let access = client().identity_access(&login_tokens(&id_token(300)), &other(), Scope::none());
     let stored = || IdentityAssertion::parse(assertion(&value!({}))).unwrap();
     access.keep(stored());
-    assert_eq!(play(access.tokens(), &at(), &[granted_reply()]).0, [REDEEM]);
+    assert_eq!(
+        run_with_replies(access.tokens(), &at(), &[granted_reply()]).0,
+        [REDEEM]
+    );
     access.keep(stored());
     let new = (200, issued_reply(&assertion(&value!({ "jti": "2" }))));
     let replies = [refused(), new.clone(), granted_reply()];
-    let (requests, tokens) = play(access.tokens(), &at(), &replies);
+    let (requests, tokens) = run_with_replies(access.tokens(), &at(), &replies);
     assert_eq!(requests, [REDEEM, EXCHANGE, REDEEM]);
     assert!(tokens.is_ok());
     access.keep(stored());
-    let (requests, tokens) = play(access.tokens(), &at(), &[refused(), new, refused()]);
+    let (requests, tokens) = run_with_replies(access.tokens(), &at(), &[refused(), new, refused()]);
     assert_eq!(requests, [REDEEM, EXCHANGE, REDEEM]);
     assert_eq!(tokens.map(drop), Err("denied.invalid_grant"));
 }
@@ -162,7 +165,7 @@ fn expired_id_token_is_refreshed_or_fails_without_a_refresh_token() {
         "iat": NOW, "exp": NOW + 300 }),
     );
     let whole = client().identity_access(&login_tokens(&whole), &other(), Scope::none());
-    let (requests, tokens) = play(whole.tokens(), &ended, &replies);
+    let (requests, tokens) = run_with_replies(whole.tokens(), &ended, &replies);
     assert_eq!(
         (requests.as_slice(), tokens.is_ok()),
         (
@@ -174,7 +177,7 @@ fn expired_id_token_is_refreshed_or_fails_without_a_refresh_token() {
     let mut without = login_tokens(&id_token(300));
     without.refresh_token = None;
     let access = client().identity_access(&without, &other(), Scope::none());
-    let (requests, tokens) = play(access.tokens(), &ended, &[]);
+    let (requests, tokens) = run_with_replies(access.tokens(), &ended, &[]);
     assert_eq!(requests, Vec::<String>::new());
     assert_eq!(tokens.map(drop), Err("grant.no_refresh_token"));
 }
@@ -191,7 +194,7 @@ fn refresh_token_is_the_subject_if_a_refresh_returns_no_id_token() {
         granted_reply(),
     ];
     let access = client().identity_access(&login_tokens(&id_token(300)), &other(), Scope::none());
-    let (requests, tokens) = play(access.tokens(), &ended, &replies);
+    let (requests, tokens) = run_with_replies(access.tokens(), &ended, &replies);
     let requests: Vec<_> = requests.iter().map(String::as_str).collect();
     assert_eq!(requests, [REFRESH, EXCHANGE, REDEEM]);
     assert!(tokens.is_ok());
@@ -318,7 +321,7 @@ fn issued_assertion_with_wrong_claims_or_type_is_refused() {
     let send = |answer: String| {
         let subject = IdentitySubject::IdToken(id_token(300).into());
         let request = IdentityAssertionRequest::new(subject, OTHER, Scope::none()).unwrap();
-        let (_, got) = play(
+        let (_, got) = run_with_replies(
             client().identity_assertion(request),
             &at(),
             &[(200, answer)],
@@ -352,7 +355,7 @@ fn id_token_of_another_client_or_expired_is_not_sent() {
     let send = |token: String| {
         let subject = IdentitySubject::IdToken(token.into());
         let request = IdentityAssertionRequest::new(subject, OTHER, Scope::none()).unwrap();
-        let (requests, got) = play(client().identity_assertion(request), &at(), &[]);
+        let (requests, got) = run_with_replies(client().identity_assertion(request), &at(), &[]);
         assert!(requests.is_empty());
         got.map(drop)
     };
@@ -367,7 +370,7 @@ fn assertion_is_sent_only_to_its_audience_before_it_expires() {
     let present = |client: Client, seconds: u64| {
         let stored = IdentityAssertion::parse(assertion(&value!({}))).unwrap();
         let moment = Moment::fixed(UnixTime::from_secs(NOW + seconds), [9; 32]);
-        let (requests, got) = play(
+        let (requests, got) = run_with_replies(
             client.redeem_identity_assertion(stored, Scope::none()),
             &moment,
             &[granted_reply()],

@@ -131,12 +131,12 @@ impl Backoff {
     /// none, the next ones longer and longer pauses, and one that the server names is kept
     /// ("Retry-After", RFC 9110 section 10.2.3).
     pub(super) fn record_failure(&mut self, at: &Moment, error: Error) -> Error {
-        let doubled = match self.count {
+        let exponential_pause = match self.count {
             0 => 0,
             count => 1 << (count - 1).min(6),
         };
         self.count = self.count.saturating_add(1);
-        let pause = u64::min(doubled, MAX_PAUSE_SECONDS);
+        let pause = u64::min(exponential_pause, MAX_PAUSE_SECONDS);
         let pause = Duration::from_secs(pause + at.jitter_input() % (pause / 2 + 1));
         let now = at.now();
         let pause_end = Pause::from_error(&error, now).map_or(now, |pause| pause.end(now));

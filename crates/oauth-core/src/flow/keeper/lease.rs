@@ -70,8 +70,8 @@ impl Keeper {
             .filter(|_| !self.is_stale(at.now()))
         {
             let busy = Error::lost(Cause::unsent_as("another worker renews the token"));
-            let soon = at.now().after(Duration::from_secs(1));
-            self.backoff.set_soft(at.now(), soon, &busy);
+            let retry_at = at.now().after(Duration::from_secs(1));
+            self.backoff.set_soft(at.now(), retry_at, &busy);
             return self.finish(at, Ok(tokens));
         }
         match self.wait(at, attempts) {

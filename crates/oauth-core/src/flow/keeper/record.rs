@@ -422,14 +422,14 @@ impl Record {
             return Err(ValidationFailure::StoredIssuer.into());
         }
         let token_request = TokenRequest::from_stored(stored.scope, stored.parameters)?;
-        let same = [
+        let comparisons = [
             ("subject", stored.subject.as_deref() == id.subject()),
             ("scope", token_request.scope == id.token_request.scope),
             ("parameters", token_request == id.token_request),
             ("dpop_jkt", stored.dpop_jkt == id.dpop_jkt),
             ("step_up", stored.step_up.as_ref() == id.required()),
         ];
-        if let Some((name, _)) = same.iter().find(|(_, is_same)| !is_same) {
+        if let Some((name, _)) = comparisons.iter().find(|(_, is_same)| !is_same) {
             return Err(Error::from(ValidationFailure::StoredGrant).about(name));
         }
         let tokens = stored.tokens.map(Tokens::from_stored).transpose()?;

@@ -61,7 +61,7 @@ impl TestStore {
         }
     }
 
-    /// With this record at version 1.
+    /// A store with these tokens at version 1.
     fn with(tokens: Tokens) -> Self {
         let mut store = Self::new();
         store.save_elsewhere(&Record::from_tokens(Arc::new(tokens)));
@@ -127,7 +127,7 @@ impl TestStore {
     }
 
     /// Answers the store's steps until another kind of step.
-    fn go(&mut self, keeper: &mut Keeper, event: Event) -> Step {
+    fn run(&mut self, keeper: &mut Keeper, event: Event) -> Step {
         let mut step = keeper.resume(&self.at(), event);
         loop {
             let event = match step {
@@ -163,7 +163,7 @@ impl TestStore {
 
     /// The request of a renewal.
     fn renewal_request(&mut self, keeper: &mut Keeper) -> crate::http::Request<bytes::Bytes> {
-        let Step::Run(mut exchange) = self.go(keeper, Event::Begin) else {
+        let Step::Run(mut exchange) = self.run(keeper, Event::Begin) else {
             panic!("no request");
         };
         match exchange.resume(&self.at(), Input::Begin) {
@@ -174,7 +174,7 @@ impl TestStore {
 
     /// Runs a complete renewal with this reply of the server.
     fn renew(&mut self, keeper: &mut Keeper, answer: Result<Tokens, Error>) -> Outcome {
-        match self.go(keeper, Event::Begin) {
+        match self.run(keeper, Event::Begin) {
             Step::Run(_) => {}
             step => panic!("no request but {step:?}"),
         }
@@ -182,7 +182,7 @@ impl TestStore {
     }
 
     fn complete(&mut self, keeper: &mut Keeper, answer: Result<Tokens, Error>) -> Outcome {
-        outcome_of(self.go(keeper, Event::Completed(answer)))
+        outcome_of(self.run(keeper, Event::Completed(answer)))
     }
 }
 
@@ -191,7 +191,7 @@ type Outcome = Result<Arc<Tokens>, Error>;
 fn outcome_of(step: Step) -> Outcome {
     match step {
         Step::Done(outcome) => outcome,
-        step => panic!("not over but {step:?}"),
+        step => panic!("not done but {step:?}"),
     }
 }
 
@@ -203,8 +203,8 @@ fn config() -> Arc<ClientConfig> {
     Arc::new(ClientConfig::new(server, ClientId::new("id"), auth).unwrap())
 }
 
-/// Without a store.
-fn alone() -> Keeper {
+/// A keeper without a store.
+fn unshared_keeper() -> Keeper {
     Keeper::new(config(), GrantId::unnamed_person())
 }
 

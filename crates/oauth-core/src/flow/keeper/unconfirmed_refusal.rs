@@ -62,7 +62,7 @@ impl UnconfirmedRefusal {
 
     /// Whether the token must not be sent yet, for a worker that first saw this refusal at `first_seen_at`: the clock of the
     /// worker that wrote it may have been ahead.
-    fn holds(&self, first_seen_at: UnixTime, now: UnixTime) -> bool {
+    fn blocks_sending(&self, first_seen_at: UnixTime, now: UnixTime) -> bool {
         let pause = Duration::from_secs(self.seconds.min(2 * MAX_PAUSE_SECONDS));
         now < self.since.min(first_seen_at).after(pause)
     }
@@ -167,7 +167,7 @@ impl Keeper {
         let unconfirmed_refusal = self.record.unconfirmed_refusal.as_ref()?;
         let rules = self.config.server.rules();
         unconfirmed_refusal
-            .holds(self.unconfirmed_refusal_seen, now)
+            .blocks_sending(self.unconfirmed_refusal_seen, now)
             .then(|| unconfirmed_refusal.error(rules))
     }
 }

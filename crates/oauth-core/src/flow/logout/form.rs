@@ -22,7 +22,7 @@ const POLICY: &str = "default-src 'none'; base-uri 'none'; frame-ancestors 'none
 /// The form by which the user is signed out at the server: "OpenID Providers MUST support the use of the HTTP GET and
 /// POST methods" (section 2).
 ///
-/// The browser posts it from another site than the server's, so a server whose session cookie is `SameSite=Lax` sees
+/// The browser posts it from a site other than the server's, so a server whose session cookie is `SameSite=Lax` sees
 /// the ID token and not the session, and not every server keeps to that sentence. Prefer the URL while it is not longer
 /// than [`MAX_URL`].
 #[derive(Clone)]

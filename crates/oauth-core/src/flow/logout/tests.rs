@@ -362,7 +362,7 @@ fn every_logout_request_has_a_random_state() {
     assert!(check_return(&back, &state).is_ok());
     let other = begin(2).state.unwrap();
     assert_eq!(error_code(check_return(&back, &other)), Err("logout.state"));
-    let dull = Moment::without_randomness(UnixTime::from_secs(NOW));
-    let undrawn = LogoutRequest::returning_to(uri, &dull).map(|_| ());
-    assert_eq!(error_code(undrawn), Err("misuse.no_randomness"));
+    let without_randomness = Moment::without_randomness(UnixTime::from_secs(NOW));
+    let without_state = LogoutRequest::returning_to(uri, &without_randomness).map(|_| ());
+    assert_eq!(error_code(without_state), Err("misuse.no_randomness"));
 }

@@ -94,9 +94,12 @@ impl Api {
             self.owners = Owners::One;
             return Ok(self);
         }
-        let has = |owner| owners.contains(&owner);
+        let has_owner = |owner| owners.contains(&owner);
         let missing = |text| Err(Error::from(Misuse::OwnerMissing).about(text));
-        self.owners = match (has(TokenOwner::Application), has(TokenOwner::User)) {
+        self.owners = match (
+            has_owner(TokenOwner::Application),
+            has_owner(TokenOwner::User),
+        ) {
             (true, true) if self.routes.segments().is_empty() => {
                 return missing("this API has one kind of route: give one source, not two");
             }

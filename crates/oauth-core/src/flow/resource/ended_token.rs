@@ -45,7 +45,11 @@ impl ExpiredTokenReply {
             valid_status.filter(|status| status.is_success() || status.is_client_error());
         let status = valid_status
             .filter(|status| *status != StatusCode::TOO_MANY_REQUESTS)
-            .ok_or_else(|| invalid_rule(&format!("{status} is no status that tells of a token")))?;
+            .ok_or_else(|| {
+                invalid_rule(&format!(
+                    "{status} is not a status that can report an expired token"
+                ))
+            })?;
         Ok(Self {
             status,
             members: Vec::new(),
@@ -125,7 +129,7 @@ impl ExpiredTokenReply {
         }
     }
 
-    fn fits(&self, body: &Json<'_>) -> bool {
+    fn matches(&self, body: &Json<'_>) -> bool {
         self.members.iter().all(|member| {
             let mut at = Some(body);
             for name in &member.path {
@@ -204,7 +208,7 @@ impl EndedTokens {
             return false;
         };
         let mut rules = self.0.iter().filter(|rule| rule.status == status);
-        rules.any(|rule| rule.fits(&body))
+        rules.any(|rule| rule.matches(&body))
     }
 }
 

@@ -207,7 +207,7 @@ impl Ticket {
             Queueing::Waits => {
                 let position = origin.position(self.number);
                 let due = origin.due(position, at, allowance, queueing);
-                due.max(origin.behind(self.number, at))
+                due.max(origin.earliest_after(self.number, at))
             }
             Queueing::None => origin.due(origin.waiting.len(), at, allowance, queueing),
         };
@@ -370,7 +370,7 @@ impl Origin {
     }
 
     /// When the requests that waited before this one have been sent.
-    fn behind(&self, number: u64, at: Duration) -> Duration {
+    fn earliest_after(&self, number: u64, at: Duration) -> Duration {
         let before = self.waiting.iter().take(self.position(number));
         let before = before.map(|&(_, until)| until);
         let last = before.filter(|&until| until + MAX_CALLER_DELAY >= at).max();

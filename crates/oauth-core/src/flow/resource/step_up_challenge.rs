@@ -39,7 +39,7 @@ fn claims(challenge: &Challenge) -> Option<String> {
     is_object.then_some(claims)
 }
 
-/// The scope that the challenge asks for.
+/// The scope that the challenge requires.
 pub(super) fn scope(challenge: &Challenge) -> Option<Scope> {
     challenge
         .param("scope")

@@ -26,9 +26,9 @@ fn url(text: &str) -> Url {
 #[test]
 fn unreadable_bytes_do_not_void_the_challenges() {
     let write = Verdict::WidenScope(Scope::parse("write").ok());
-    let french =
+    let challenge_with_utf8 =
         b"Bearer error=\"insufficient_scope\", scope=\"write\", error_description=\"acc\xc3\xa8s\"";
-    assert_eq!(verdict(403, &[french]), write);
+    assert_eq!(verdict(403, &[challenge_with_utf8]), write);
     let stepped = Verdict::StepUp(StepUp {
         acr_values: vec!["urn:mfa".to_owned()],
         max_age: Some(5),

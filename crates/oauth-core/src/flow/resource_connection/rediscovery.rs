@@ -101,11 +101,11 @@ impl Connection {
         }
         self.replaced_grants.retain(|grant| grant != own_grant);
         // The oldest are dropped.
-        let surplus = self
+        let excess = self
             .replaced_grants
             .len()
             .saturating_sub(MAX_REPLACED_GRANTS);
-        self.replaced_grants.drain(..surplus);
+        self.replaced_grants.drain(..excess);
         self
     }
 }

@@ -1,4 +1,4 @@
-//! The `resource` of token requests (RFC 8707), if the server knows the API by another name than the API itself. What a
+//! The `resource` of token requests (RFC 8707), if the server identifies the API by a name other than its URL. What a
 //! `resource` must look like is in `grant/resource_indicator.rs`.
 
 use super::{ConnectRequest, Connection};

@@ -291,12 +291,12 @@ fn challenge_sets_the_metadata_url_and_scope() {
     let field = format!("Bearer scope=\"x\", resource_metadata=\"{metadata_url}\"");
     let challenged = connect_request().challenge([field.as_bytes()]).unwrap();
     let challenged = challenged.with_granted_scope(Scope::parse("a").unwrap());
-    let met_so = connect_to(challenged, "");
+    let run = connect_to(challenged, "");
     assert_eq!(
-        met_so.requests.first(),
+        run.requests.first(),
         Some(&("mcp.example".to_owned(), RequestAddressPolicy::Any))
     );
-    let scope = met_so.outcome.unwrap().scope;
+    let scope = run.outcome.unwrap().scope;
     assert_eq!(scope.as_ref().map(Scope::as_str), Some("a x"));
 
     let elsewhere =

@@ -1,4 +1,4 @@
-//! The audience of an ID token: `aud` and `azp`.
+//! The audience of an ID token: `aud` and `azp` (OpenID Connect Core section 3.1.3.7).
 //!
 //! OpenID Connect Core <https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation>, items 3 to 5 and 8
 

@@ -44,7 +44,7 @@ fn token(typ: &str, more: &str) -> String {
 }
 
 /// The result for a token whose signature and hashes are valid.
-fn judged_by(client: &Client, token: &str, checks: IdTokenChecks) -> Result<IdToken, Error> {
+fn verify_with(client: &Client, token: &str, checks: IdTokenChecks) -> Result<IdToken, Error> {
     let mut exchange = client.verify_id_token(Secret::from(token), checks);
     let mut step = exchange.resume(&at(), Input::Begin)?;
     loop {
@@ -58,9 +58,9 @@ fn judged_by(client: &Client, token: &str, checks: IdTokenChecks) -> Result<IdTo
     }
 }
 
-fn judged(more: &str, checks: IdTokenChecks) -> Result<(), &'static str> {
+fn error_code_of(claim_changes: &str, checks: IdTokenChecks) -> Result<(), &'static str> {
     let client = client(Vec::new());
-    error_code(judged_by(&client, &token("", more), checks).map(drop))
+    error_code(verify_with(&client, &token("", claim_changes), checks).map(drop))
 }
 
 fn with_nonce() -> IdTokenChecks {
@@ -77,7 +77,7 @@ fn amr_must_be_a_list_of_strings() {
         (r#""amr":["pwd",1]"#, Err("jwt.malformed_claim")),
         (r#""amr":{}"#, Err("jwt.malformed_claim")),
     ] {
-        assert_eq!(judged(more, with_nonce()), result, "{more}");
+        assert_eq!(error_code_of(more, with_nonce()), result, "{more}");
     }
 }
 
@@ -91,7 +91,7 @@ fn refreshed_id_token_must_be_valid_at_the_current_time() {
         ..IdTokenChecks::default()
     };
     let times = |iat: u64, exp: u64| format!(r#""nonce":null,"iat":{iat},"exp":{exp}"#);
-    let judged = |more: &str| judged(more, checks());
+    let judged = |more: &str| error_code_of(more, checks());
     assert_eq!(judged(&times(NOW, NOW + 300)), Ok(()));
     // An error about a minor claim would lose the refresh token of the same response.
     let one_method = format!(r#"{},"amr":"pwd""#, times(NOW, NOW + 300));
@@ -104,17 +104,17 @@ fn refreshed_id_token_must_be_valid_at_the_current_time() {
 
 #[test]
 fn unsolicited_id_token_requires_the_expected_nonce() {
-    assert_eq!(judged("", with_nonce()), Ok(()));
+    assert_eq!(error_code_of("", with_nonce()), Ok(()));
     assert_eq!(
-        judged(r#""nonce":"m""#, with_nonce()),
+        error_code_of(r#""nonce":"m""#, with_nonce()),
         Err("id_token.nonce")
     );
-    let missing = judged(r#""nonce":null"#, with_nonce());
+    let missing = error_code_of(r#""nonce":null"#, with_nonce());
     assert_eq!(missing, Err("jwt.missing_claim"));
     // A missing nonce is tolerated by the quirk only if a code binds the response to the request.
-    let forgetful = client(vec![Quirk::IdTokensWithoutNonce]);
+    let quirk_client = client(vec![Quirk::IdTokensWithoutNonce]);
     let without = token("", r#""nonce":null"#);
-    let judge = |checks| error_code(judged_by(&forgetful, &without, checks).map(drop));
+    let judge = |checks| error_code(verify_with(&quirk_client, &without, checks).map(drop));
     assert_eq!(judge(with_nonce()), Err("jwt.missing_claim"));
     let answer = IdTokenChecks {
         nonce: Some("n".into()),
@@ -127,21 +127,27 @@ fn unsolicited_id_token_requires_the_expected_nonce() {
 #[test]
 fn unsolicited_id_token_without_nonce_is_limited_by_age() {
     let none = || IdTokenChecks::unsolicited(None);
-    assert_eq!(judged(r#""nonce":null"#, none()), Ok(()));
-    assert_eq!(judged("", none()), Err("jwt.unexpected_claim"));
+    assert_eq!(error_code_of(r#""nonce":null"#, none()), Ok(()));
+    assert_eq!(error_code_of("", none()), Err("jwt.unexpected_claim"));
     let ignored = IdTokenChecks {
         unexpected_nonce: UnexpectedNonce::Ignore,
         ..none()
     };
-    assert_eq!(judged("", ignored), Ok(()));
+    assert_eq!(error_code_of("", ignored), Ok(()));
     let issued = |ago: u64| format!(r#""nonce":null,"iat":{}"#, NOW - ago);
-    assert_eq!(judged(&issued(86_400 + 61), none()), Err("jwt.too_old"));
-    assert_eq!(judged(&issued(86_400), none()), Ok(()));
-    let soon = IdTokenChecks {
+    assert_eq!(
+        error_code_of(&issued(86_400 + 61), none()),
+        Err("jwt.too_old")
+    );
+    assert_eq!(error_code_of(&issued(86_400), none()), Ok(()));
+    let with_max_token_age = IdTokenChecks {
         max_token_age: Some(Duration::from_secs(300)),
         ..none()
     };
-    assert_eq!(judged(&issued(361), soon), Err("jwt.too_old"));
+    assert_eq!(
+        error_code_of(&issued(361), with_max_token_age),
+        Err("jwt.too_old")
+    );
 }
 
 #[test]
@@ -152,19 +158,34 @@ fn audience_may_be_one_of_the_applications_own_clients_only() {
     };
     // An app that requests a token for the server: `aud` is the server's client, `azp` the app's.
     let of_an_app = r#""azp":"android""#;
-    assert_eq!(judged(of_an_app, family()), Ok(()));
-    assert_eq!(judged(of_an_app, with_nonce()), Err("id_token.azp"));
+    assert_eq!(error_code_of(of_an_app, family()), Ok(()));
+    assert_eq!(error_code_of(of_an_app, with_nonce()), Err("id_token.azp"));
     // A native sign-in button: only the app's client.
-    assert_eq!(judged(r#""aud":"ios""#, family()), Ok(()));
-    assert_eq!(judged(r#""aud":"ios""#, with_nonce()), Err("jwt.audience"));
-    assert_eq!(judged(r#""aud":"mallory""#, family()), Err("jwt.audience"));
-    assert_eq!(judged(r#""azp":"mallory""#, family()), Err("id_token.azp"));
+    assert_eq!(error_code_of(r#""aud":"ios""#, family()), Ok(()));
+    assert_eq!(
+        error_code_of(r#""aud":"ios""#, with_nonce()),
+        Err("jwt.audience")
+    );
+    assert_eq!(
+        error_code_of(r#""aud":"mallory""#, family()),
+        Err("jwt.audience")
+    );
+    assert_eq!(
+        error_code_of(r#""azp":"mallory""#, family()),
+        Err("id_token.azp")
+    );
     let several = r#""aud":["id","ios"]"#;
-    assert_eq!(judged(several, family()), Err("id_token.azp_missing"));
+    assert_eq!(
+        error_code_of(several, family()),
+        Err("id_token.azp_missing")
+    );
     let named = format!(r#"{several},"azp":"ios""#);
-    assert_eq!(judged(&named, family()), Ok(()));
+    assert_eq!(error_code_of(&named, family()), Ok(()));
     let foreign = r#""aud":["id","mallory"],"azp":"id""#;
-    assert_eq!(judged(foreign, family()), Err("jwt.untrusted_audience"));
+    assert_eq!(
+        error_code_of(foreign, family()),
+        Err("jwt.untrusted_audience")
+    );
 }
 
 #[test]
@@ -174,7 +195,7 @@ fn token_of_an_excluded_tenant_is_refused() {
     let judged = |quirks: Vec<Quirk>, tenant: &str| {
         let iss = template.replace("{tenantid}", tenant);
         let token = token("", &format!(r#""iss":"{iss}","tid":"{tenant}""#));
-        error_code(judged_by(&client(quirks), &token, with_nonce()).map(drop))
+        error_code(verify_with(&client(quirks), &token, with_nonce()).map(drop))
     };
     let for_all = Quirk::TenantIssuer(template.to_owned());
     let without_one = || vec![for_all.clone(), Quirk::ExcludedTenant("one".to_owned())];
@@ -242,7 +263,7 @@ fn a_key_published_for_an_issuer_verifies_only_its_tokens() {
     let plain = client(Vec::new());
     let keys = KEYS.replacen(r#""kty""#, r#""issuer":"https://other.example","kty""#, 1);
     plain.keep_keys(UnixTime::from_secs(NOW), KeySet::parse(&keys).unwrap());
-    assert!(judged_by(&plain, &token("", ""), with_nonce()).is_ok());
+    assert!(verify_with(&plain, &token("", ""), with_nonce()).is_ok());
 }
 
 #[test]
@@ -261,7 +282,7 @@ fn hmac_id_token_for_another_client_of_the_application_is_refused() {
         client_ids: vec!["ios".to_owned()],
         ..with_nonce()
     };
-    let seen = judged_by(&client, &token, checks);
+    let seen = verify_with(&client, &token, checks);
     assert_eq!(error_code(seen.map(drop)), Err("jwt.untrusted_audience"));
 }
 
@@ -271,21 +292,24 @@ fn at_hash_and_c_hash_are_required_for_unsolicited_tokens() {
         access_token: Some("t".into()),
         ..with_nonce()
     };
-    let missing = judged("", with_access_token());
+    let missing = error_code_of("", with_access_token());
     assert_eq!(missing, Err("jwt.missing_claim"));
-    assert_eq!(judged(r#""at_hash":"h""#, with_access_token()), Ok(()));
+    assert_eq!(
+        error_code_of(r#""at_hash":"h""#, with_access_token()),
+        Ok(())
+    );
     // In a token response it may be missing (section 3.1.3.6).
     let answer = IdTokenChecks {
         origin: IdTokenOrigin::Answer,
         ..with_access_token()
     };
-    assert_eq!(judged("", answer), Ok(()));
+    assert_eq!(error_code_of("", answer), Ok(()));
     let with_code = || IdTokenChecks {
         code: Some("c".into()),
         ..with_nonce()
     };
-    assert_eq!(judged("", with_code()), Err("jwt.missing_claim"));
-    assert_eq!(judged(r#""c_hash":"h""#, with_code()), Ok(()));
+    assert_eq!(error_code_of("", with_code()), Err("jwt.missing_claim"));
+    assert_eq!(error_code_of(r#""c_hash":"h""#, with_code()), Ok(()));
 }
 
 #[test]
@@ -319,15 +343,15 @@ fn other_token_kinds_are_refused_as_id_tokens() {
         r#""token_use":"refresh""#,
         r#""events":{}"#,
     ] {
-        let seen = judged(more, with_nonce());
+        let seen = error_code_of(more, with_nonce());
         assert_eq!(seen, Err("jwt.unexpected_claim"), "{more}");
     }
     for more in [r#""typ":"ID""#, r#""token_use":"id""#] {
-        assert_eq!(judged(more, with_nonce()), Ok(()), "{more}");
+        assert_eq!(error_code_of(more, with_nonce()), Ok(()), "{more}");
     }
     for typ in ["at+jwt", "logout+jwt", "dpop+jwt"] {
         let token = token(&format!(r#","typ":"{typ}""#), "");
-        let seen = judged_by(&client(Vec::new()), &token, with_nonce());
+        let seen = verify_with(&client(Vec::new()), &token, with_nonce());
         assert_eq!(error_code(seen.map(drop)), Err("jwt.typ"), "{typ}");
     }
 }
@@ -336,7 +360,7 @@ fn other_token_kinds_are_refused_as_id_tokens() {
 #[test]
 fn may_act_claim_is_returned_only_if_it_is_an_object() {
     let verified_with = |more: &str| {
-        let token = judged_by(&client(Vec::new()), &token("", more), with_nonce()).unwrap();
+        let token = verify_with(&client(Vec::new()), &token("", more), with_nonce()).unwrap();
         let sub = token.may_act().and_then(|may| may.get("sub").cloned());
         (token.may_act().is_some(), sub)
     };
@@ -381,7 +405,7 @@ fn clock_skew_is_limited_to_five_minutes() {
     let judged = |ago: u64| {
         let mut checks = with_nonce();
         checks.clock_skew = Duration::from_secs(3600);
-        judged(
+        error_code_of(
             &format!(r#""iat":{},"exp":{}"#, NOW - 900, NOW - ago),
             checks,
         )

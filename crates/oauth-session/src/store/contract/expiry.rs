@@ -20,7 +20,7 @@ fn from_now(seconds: u64) -> UnixTime {
 const PAST: RecordTimes = RecordTimes::until(UnixTime::from_secs(1));
 
 /// A record that has not expired stays, also while others expire, and a later save determines its expiry.
-pub(super) async fn stays(harness: &Harness) -> CaseResult {
+pub(super) async fn unexpired_record_stays(harness: &Harness) -> CaseResult {
     let key = harness.key("ending:stays");
     let later = RecordTimes::until(from_now(3600));
     let version = saved_version(harness.save_at(0, &key, "text", 0, later).await?, 0)?;

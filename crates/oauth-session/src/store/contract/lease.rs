@@ -17,7 +17,7 @@ pub(super) async fn exclusive(harness: &Harness) -> CaseResult {
     harness.expect_held(&key, "ONE", MINUTE_MS).await
 }
 
-pub(super) async fn race(harness: &Harness) -> CaseResult {
+pub(super) async fn one_of_many_wins(harness: &Harness) -> CaseResult {
     for round in 0..8 {
         let key = harness.key(&format!("takers{round}"));
         let leases = harness
@@ -87,7 +87,7 @@ pub(super) async fn keys(harness: &Harness) -> CaseResult {
         .await
 }
 
-pub(super) async fn alone(harness: &Harness) -> CaseResult {
+pub(super) async fn lease_creates_no_record(harness: &Harness) -> CaseResult {
     let key = harness.key("alone");
     harness.expect_won(&key, "one", MINUTE_MS).await?;
     let entry = harness.load(0, &key).await?;

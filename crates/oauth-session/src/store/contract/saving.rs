@@ -103,7 +103,7 @@ pub(super) async fn shared(harness: &Harness) -> CaseResult {
     Ok(())
 }
 
-pub(super) async fn race(harness: &Harness) -> CaseResult {
+pub(super) async fn one_of_many_saves_wins(harness: &Harness) -> CaseResult {
     let key = harness.key("race");
     let mut version = 0;
     for round in 0..8 {

@@ -65,11 +65,11 @@ fn symlink_error() -> io::Error {
 
 /// Creates a file that does not exist yet, and that no other user may read.
 pub(in crate::store) fn create(path: &Path, trusted: Trusted) -> io::Result<File> {
-    let mut anew = OpenOptions::new();
-    anew.write(true).create_new(true);
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut anew, trusted.mode());
-    let file = open(path, &mut anew)?;
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, trusted.mode());
+    let file = open(path, &mut options)?;
     set_mode(&file, trusted)?;
     Ok(file)
 }
@@ -234,8 +234,8 @@ pub(in crate::store) const fn open_above(_: &Path) -> io::Result<Option<std::pat
 pub(in crate::store) fn make_folder(path: &Path, access: Access) -> io::Result<()> {
     let created = match make_one(path, access) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let above = path.parent().ok_or(error)?;
-            make_folder(above, access)?;
+            let parent = path.parent().ok_or(error)?;
+            make_folder(parent, access)?;
             make_one(path, access)
         }
         created => created,

@@ -107,7 +107,7 @@ impl Keys {
     }
 
     /// Whether keys are requested from a key source.
-    fn asks(&self) -> bool {
+    fn uses_key_source(&self) -> bool {
         let mut holders = std::iter::once(&self.current).chain(&self.previous);
         holders.any(|holder| matches!(holder, Holder::Elsewhere(_)))
     }
@@ -139,7 +139,7 @@ impl Keys {
         if !sealed.can_be(version) {
             return Err(record::changed_error());
         }
-        let reason = if self.asks() {
+        let reason = if self.uses_key_source() {
             MissingKey::Known
         } else {
             MissingKey::Given

@@ -8,12 +8,12 @@ pub(crate) struct Failing(pub(crate) MemoryStore, pub(crate) Arc<AtomicUsize>);
 
 impl Failing {
     fn is_down(&self) -> bool {
-        let less = |remaining: usize| remaining.checked_sub(1);
+        let decrement = |remaining: usize| remaining.checked_sub(1);
         let (order, load) = (Ordering::SeqCst, Ordering::SeqCst);
-        self.1.fetch_update(order, load, less).is_ok()
+        self.1.fetch_update(order, load, decrement).is_ok()
     }
 
-    fn down<T>() -> Answer<'static, T>
+    fn fail<T>() -> Answer<'static, T>
     where
         T: Send + 'static,
     {
@@ -25,7 +25,7 @@ impl Failing {
 impl Store for Failing {
     fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
         if self.is_down() {
-            Self::down()
+            Self::fail()
         } else {
             self.0.load(key)
         }
@@ -39,7 +39,7 @@ impl Store for Failing {
         times: RecordTimes,
     ) -> Answer<'a, SaveOutcome> {
         if self.is_down() {
-            Self::down()
+            Self::fail()
         } else {
             self.0.save(key, record, version, times)
         }
@@ -47,7 +47,7 @@ impl Store for Failing {
 
     fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {
         if self.is_down() {
-            Self::down()
+            Self::fail()
         } else {
             self.0.lease(key, holder, ttl)
         }

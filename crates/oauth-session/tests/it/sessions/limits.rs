@@ -5,8 +5,8 @@ use super::*;
 #[tokio::test(start_paused = true)]
 async fn renewals_begin_at_the_configured_rate() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
-    let sessions = sessions(&server, &store).per_second(10);
-    stale(&server, &*store, 50).await;
+    let sessions = new_grants(&server, &store).per_second(10);
+    store_stale_logins(&server, &*store, 50).await;
     let tasks: Vec<_> = (0..50)
         .map(|number| {
             let sessions = sessions.clone();
@@ -32,8 +32,8 @@ async fn renewals_begin_at_the_configured_rate() {
 #[tokio::test(start_paused = true)]
 async fn the_number_of_concurrent_renewals_is_limited() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
-    let sessions = sessions(&server, &store).at_once(3);
-    stale(&server, &*store, 30).await;
+    let sessions = new_grants(&server, &store).at_once(3);
+    store_stale_logins(&server, &*store, 30).await;
     let tasks: Vec<_> = (0..30)
         .map(|number| {
             let sessions = sessions.clone();
@@ -62,8 +62,8 @@ async fn the_number_of_concurrent_renewals_is_limited() {
 #[tokio::test(start_paused = true)]
 async fn waiting_for_another_worker_blocks_no_other_renewal() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
-    let sessions = sessions(&server, &store).at_once(1);
-    stale(&server, &*store, 2).await;
+    let sessions = new_grants(&server, &store).at_once(1);
+    store_stale_logins(&server, &*store, 2).await;
     let held = sessions.get(&person(0));
     let key = held.key().expect("a shared one").to_owned();
     let minute = Duration::from_secs(60);

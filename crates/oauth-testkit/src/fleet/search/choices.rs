@@ -151,8 +151,8 @@ impl Simulation {
                     {
                         Kind::Void
                     }
-                    Message::Heard { call, .. } if slot.call != Some(*call) => Kind::Void,
-                    Message::Heard { event, .. } => match event {
+                    Message::StoreAnswered { call, .. } if slot.call != Some(*call) => Kind::Void,
+                    Message::StoreAnswered { event, .. } => match event {
                         Event::Failed(_) => Kind::StoreTimeout,
                         Event::Elapsed => Kind::Elapsed,
                         _ => Kind::Local,
@@ -166,9 +166,10 @@ impl Simulation {
                     | Message::Answer(..)
                     | Message::Use(_)
                     | Message::Cancel(_) => Kind::Private,
-                    Message::Ask(_) | Message::Begin(_) | Message::Tend | Message::Login(_) => {
-                        Kind::Local
-                    }
+                    Message::Ask(_)
+                    | Message::Begin(_)
+                    | Message::RetrySave
+                    | Message::Login(_) => Kind::Local,
                     Message::Launch(_) => Kind::Step,
                     Message::Extend(..) | Message::Impatient(_) | Message::Upkeep => Kind::Later,
                 }
@@ -215,7 +216,7 @@ impl Simulation {
         let mut events: Vec<_> = self.queue.iter().map(|due| &due.0).collect();
         events.sort_unstable_by_key(|due| due.posted);
         let is_local = |due: &&&DueEvent| match (self.kind(&due.ev), &due.ev) {
-            (Kind::Elapsed, Scheduled::Message { worker, .. }) => self.is_news(*worker),
+            (Kind::Elapsed, Scheduled::Message { worker, .. }) => self.has_view_changed(*worker),
             (kind, _) => kind == Kind::Local,
         };
         let is_seen = |due: &&DueEvent| {
@@ -338,7 +339,7 @@ fn belongs_to_timeout(order: &Scheduled, timeout: &Scheduled) -> bool {
         (
             Scheduled::Store { call, .. },
             Scheduled::Message {
-                message: Message::Heard { call: awaited, .. },
+                message: Message::StoreAnswered { call: awaited, .. },
                 ..
             },
         ) => call == awaited,

@@ -64,8 +64,8 @@ impl Drop for Call {
 /// An await point at which a user may log in.
 pub(super) async fn log_in_concurrently(line: &SessionLink) {
     let is_login = line.act(|sim| {
-        let odds = sim.setup.odds.login_beside;
-        sim.hits(odds) && !sim.setup.is_client_grant
+        let odds = sim.setup.odds.login_during_renewal;
+        sim.fault_occurs(odds) && !sim.setup.is_client_grant
     });
     let session = SESSIONS.with_borrow(|sessions| sessions.get(&line.member).cloned());
     if let (true, Some(session)) = (is_login, session) {
@@ -116,7 +116,7 @@ pub(super) async fn call(line: SessionLink, session: GrantSource, wait_limit: Ca
             Ok(token) => {
                 let (tokens, pause) = (token.into_arc(), line.act(|sim| sim.rng.between(1, 2000)));
                 tokio::time::sleep(Duration::from_millis(pause)).await;
-                if works(&line, &tokens)
+                if is_token_accepted(&line, &tokens)
                     || (wait_limit == CallerPatience::Hasty && refused.is_some())
                 {
                     return;
@@ -156,10 +156,10 @@ pub(super) async fn call(line: SessionLink, session: GrantSource, wait_limit: Ca
     }
 }
 
-fn works(line: &SessionLink, tokens: &Tokens) -> bool {
+fn is_token_accepted(line: &SessionLink, tokens: &Tokens) -> bool {
     line.act(|sim| {
-        let odds = sim.setup.odds.ended;
-        if sim.hits(odds) {
+        let odds = sim.setup.odds.access_tokens_revoked;
+        if sim.fault_occurs(odds) {
             sim.twin.expire_access_tokens();
             sim.record_in_transcript(|| "the server ends all access tokens".to_owned());
         }

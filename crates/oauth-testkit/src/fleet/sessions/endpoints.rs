@@ -45,7 +45,7 @@ async fn sleep(millis: u64) {
 }
 
 impl SessionLink {
-    fn order(&self) -> (StoreFate, u64, u64) {
+    fn draw_store_fate(&self) -> (StoreFate, u64, u64) {
         let mut sim = lock(&self.sim);
         let odds = sim.setup.odds;
         sim.tick(self.worker);
@@ -53,10 +53,10 @@ impl SessionLink {
         let fate = match () {
             () if is_down && sim.rng.chance(5000) => StoreFate::Refused,
             () if is_down => StoreFate::Lost,
-            () if sim.hits(odds.store_fails) => StoreFate::Refused,
-            () if sim.hits(odds.store_mute) => StoreFate::Mute,
-            () if sim.hits(odds.store_late) && sim.rng.chance(1000) => StoreFate::Never,
-            () if sim.hits(odds.store_late) => StoreFate::Late,
+            () if sim.fault_occurs(odds.store_fails) => StoreFate::Refused,
+            () if sim.fault_occurs(odds.store_reply_lost) => StoreFate::Mute,
+            () if sim.fault_occurs(odds.store_late) && sim.rng.chance(1000) => StoreFate::Never,
+            () if sim.fault_occurs(odds.store_late) => StoreFate::Late,
             () => StoreFate::Done,
         };
         sim.report.store_faults += u64::from(!matches!(fate, StoreFate::Done));
@@ -73,7 +73,7 @@ impl SessionLink {
         act: impl FnOnce(&mut Simulation) -> T + Send + 'static,
     ) -> Result<T, Error> {
         caller::log_in_concurrently(self).await;
-        let (fate, way, back) = self.order();
+        let (fate, way, back) = self.draw_store_fate();
         let pending = PendingStoreCall(self);
         match fate {
             StoreFate::Done => {
@@ -109,7 +109,7 @@ impl SessionLink {
     }
 
     /// Notes the version of the record that the session has read or saved.
-    fn sees(&self, version: u64) {
+    fn note_version(&self, version: u64) {
         self.act(|sim| {
             let now = sim.now;
             let session = &mut sim.members[self.member];
@@ -157,7 +157,7 @@ impl oauth_session::Store for Store {
             });
             let entry = entry.await?;
             let seen = |entry: &Entry| entry.version;
-            line.sees(entry.as_ref().map_or(0, seen));
+            line.note_version(entry.as_ref().map_or(0, seen));
             Ok(entry)
         })
     }
@@ -191,7 +191,7 @@ impl oauth_session::Store for Store {
             });
             let saved = saved.await?;
             if let SaveOutcome::At(version) = saved {
-                line.sees(version);
+                line.note_version(version);
             }
             Ok(saved)
         })
@@ -216,7 +216,7 @@ impl oauth_session::Store for Store {
             let (lease, since) = leased.await?;
             if lease == Lease::Won && !ttl.is_zero() {
                 let until = since + millis(ttl);
-                line.act(|sim| sim.members[member].holds(name, since, until));
+                line.act(|sim| sim.members[member].record_lease(name, since, until));
             }
             Ok(lease)
         })
@@ -376,10 +376,10 @@ impl SessionLink {
         let reply = self.act(|sim| {
             let is_down = !sim.calm && sim.server_down_until > sim.now;
             match net {
-                _ if is_down => sim.busy(send),
-                Net::Busy => sim.busy(send),
+                _ if is_down => sim.busy_response(send),
+                Net::Busy => sim.busy_response(send),
                 Net::Refusal => sim.refuse(send),
-                Net::Gateway => sim.gateway(send, request),
+                Net::Gateway => sim.gateway_timeout(send, request),
                 Net::Twice => {
                     let (after, copy) = (sim.rng.between(1, 2000), request.clone());
                     sim.later(after, move |sim| drop(sim.process(send, copy, Copy::Yes)));
@@ -401,14 +401,14 @@ impl Simulation {
     fn net(&mut self) -> Net {
         let odds = self.setup.odds;
         let net = match () {
-            () if self.hits(odds.unsent) => Net::Unsent,
-            () if self.hits(odds.lost_request) => Net::LostRequest,
-            () if self.hits(odds.lost_reply) => Net::LostReply,
-            () if self.hits(odds.late_request) => Net::Late,
-            () if self.hits(odds.twice) => Net::Twice,
-            () if self.hits(odds.busy) => Net::Busy,
-            () if self.hits(odds.refusal) && !self.setup.is_client_grant => Net::Refusal,
-            () if self.hits(odds.gateway) => Net::Gateway,
+            () if self.fault_occurs(odds.unsent) => Net::Unsent,
+            () if self.fault_occurs(odds.lost_request) => Net::LostRequest,
+            () if self.fault_occurs(odds.lost_reply) => Net::LostReply,
+            () if self.fault_occurs(odds.late_request) => Net::Late,
+            () if self.fault_occurs(odds.duplicated_request) => Net::Twice,
+            () if self.fault_occurs(odds.busy) => Net::Busy,
+            () if self.fault_occurs(odds.refusal) && !self.setup.is_client_grant => Net::Refusal,
+            () if self.fault_occurs(odds.gateway) => Net::Gateway,
             () => Net::Good,
         };
         self.report.network_faults += u64::from(!matches!(net, Net::Good));
@@ -416,7 +416,7 @@ impl Simulation {
     }
 
     /// The server itself responds that it is busy and has done nothing.
-    fn busy(&mut self, send: usize) -> http::Response<Bytes> {
+    fn busy_response(&mut self, send: usize) -> http::Response<Bytes> {
         self.ledger.refused(send, false);
         let pause = self.rng.pick(&[None, None, Some(1), Some(7), Some(40)]);
         status(429, pause)
@@ -430,7 +430,11 @@ impl Simulation {
         refusal(self.rng.pick(&REFUSALS))
     }
 
-    fn gateway(&mut self, send: usize, request: http::Request<Bytes>) -> http::Response<Bytes> {
+    fn gateway_timeout(
+        &mut self,
+        send: usize,
+        request: http::Request<Bytes>,
+    ) -> http::Response<Bytes> {
         if self.rng.chance(5000) {
             drop(self.process(send, request, Copy::No));
         } else {

@@ -55,7 +55,7 @@ impl Simulation {
         let (worker, grant) = (session.worker, session.grant);
         let excuse = refresh
             .as_deref()
-            .map_or(Ok(()), |token| self.excuse(worker, grant, token));
+            .map_or(Ok(()), |token| self.may_send_again(worker, grant, token));
         self.ledger.sends.push(Send {
             worker,
             epoch: number(member),
@@ -158,7 +158,7 @@ impl Simulation {
     }
 
     /// Whether a refresh token may be sent though it was sent before and may have been spent.
-    fn excuse(&self, worker: usize, grant: usize, token: &str) -> Result<(), String> {
+    fn may_send_again(&self, worker: usize, grant: usize, token: &str) -> Result<(), String> {
         let slack = MAX_CLOCK_DIFFERENCE_MS + 1000 * (2 * self.setup.odds.skew + 2);
         let is_earlier = |send: &&Send| send.refresh.as_deref() == Some(token) && send.may_count;
         let mut earlier = self.ledger.sends.iter().filter(is_earlier).peekable();
@@ -168,7 +168,7 @@ impl Simulation {
         let later = self.time().after(std::time::Duration::from_millis(slack));
         if let Some(record) = self.ledger.history[grant].last()
             && record.refresh.as_deref() == Some(token)
-            && self.certificates.fits(worker, &record.access)
+            && self.certificates.is_accepted_from(worker, &record.access)
             && self.twin.honours(later, &record.access)
         {
             return Err(format!("{} is alive", self.ledger.name(&record.access)));
@@ -312,14 +312,14 @@ impl Simulation {
         }
         let session = &self.members[member];
         let awake_since = self.clocks[session.worker].awake_since;
-        let looked_at = session.seen_at.max(awake_since);
+        let last_read_at = session.seen_at.max(awake_since);
         // A session also waits for a store that stops answering after a read.
         let silence = match self.setup.odds.store_late {
             0 => 0,
             _ => STORE_WAIT,
         };
         let should_have_read = session.known_version >= record.version
-            || looked_at + READ_IS_CURRENT_MS + silence < self.now;
+            || last_read_at + READ_IS_CURRENT_MS + silence < self.now;
         if !is_promised && should_have_read && self.twin.honours(self.time(), refresh) {
             let text = format!(
                 "session {member} tells a caller to log in ({code}), while {}, in the store, is alive",

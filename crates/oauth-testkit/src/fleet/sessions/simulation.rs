@@ -129,7 +129,7 @@ impl Member {
 
 impl Member {
     /// Records that the store has granted or extended its lease.
-    pub(super) fn holds(&mut self, holder: String, since: u64, until: u64) {
+    pub(super) fn record_lease(&mut self, holder: String, since: u64, until: u64) {
         match &mut self.lease {
             Some(lease) if self.holder == holder => lease.until = until,
             lease => *lease = Some(LeaseTerm::new(since, until)),
@@ -251,7 +251,7 @@ impl Simulation {
     }
 
     /// Draws whether a fault with these odds occurs.
-    pub(super) fn hits(&mut self, odds: u32) -> bool {
+    pub(super) fn fault_occurs(&mut self, odds: u32) -> bool {
         !self.calm && self.rng.chance(odds)
     }
 

@@ -24,7 +24,7 @@ pub(super) struct Workers {
     sim: Shared,
     workers: Vec<Worker>,
     now: u64,
-    weather_at: u64,
+    minute_faults_at: u64,
 }
 
 struct Worker {
@@ -56,24 +56,24 @@ impl Workers {
             sim,
             workers: (0..count).map(worker).collect(),
             now: 0,
-            weather_at: MINUTE_MS,
+            minute_faults_at: MINUTE_MS,
         }
     }
 
-    pub(super) fn play(&mut self) -> Result<(), Breach> {
-        let (trouble, attempt) = {
+    pub(super) fn run_history(&mut self) -> Result<(), Breach> {
+        let (fault_end, attempt) = {
             let sim = lock(&self.sim);
             (
                 millis(sim.setup.fault_duration),
                 millis(sim.setup.policy.lease),
             )
         };
-        let last_round = trouble + 5 * attempt;
+        let last_round = fault_end + 5 * attempt;
         let mut is_last_round = false;
         loop {
-            self.turns()?;
+            self.run_turns()?;
             let mut sim = lock(&self.sim);
-            if self.now >= trouble && !sim.calm {
+            if self.now >= fault_end && !sim.calm {
                 sim.calm = true;
                 sim.record_in_transcript(|| "no more faults from now on".to_owned());
             }
@@ -98,7 +98,7 @@ impl Workers {
     }
 
     /// Runs a turn of each worker, in random order.
-    fn turns(&mut self) -> Result<(), Breach> {
+    fn run_turns(&mut self) -> Result<(), Breach> {
         let (span, first) = {
             let mut sim = lock(&self.sim);
             let longest = sim.rng.pick(&[20, 200, MAX_CLOCK_DIFFERENCE_MS]);
@@ -108,7 +108,7 @@ impl Workers {
             )
         };
         self.now += span;
-        self.weather();
+        self.draw_minute_faults();
         for number in 0..self.workers.len() {
             self.take_turn((first + number) % self.workers.len(), span);
             if let Some(breach) = lock(&self.sim).breach.take() {
@@ -259,14 +259,14 @@ impl Workers {
         if self.workers[worker].ends_at.is_some() || !sim.rng.chance(1000) {
             return;
         }
-        if sim.hits(odds.crash) {
+        if sim.fault_occurs(odds.crash) {
             sim.report.crashes += 1;
             let down = sim.rng.between(100, MINUTE_MS);
             sim.record_in_transcript(|| format!("worker {worker} dies"));
             drop(sim);
             self.end(worker);
             self.workers[worker].up_at = self.now + down;
-        } else if sim.hits(odds.abandon) {
+        } else if sim.fault_occurs(odds.abandon) {
             sim.report.abandoned += 1;
             sim.record_in_transcript(|| {
                 format!("the runtime of worker {worker} ends, its sessions continue")
@@ -279,7 +279,7 @@ impl Workers {
                 session.has_lost_tasks = true;
             }
             self.new_runtime(worker);
-        } else if sim.hits(odds.abandon) {
+        } else if sim.fault_occurs(odds.abandon) {
             sim.record_in_transcript(|| format!("worker {worker} shuts down gracefully"));
             for (line, _) in &self.workers[worker].lines {
                 sim.members[line.member].is_closed = true;
@@ -301,7 +301,7 @@ impl Workers {
                     }
                 });
             }
-        } else if sim.hits(odds.pause) {
+        } else if sim.fault_occurs(odds.pause) {
             let longest = 3 * sim.rng.pick(&spans);
             let span = sim.rng.between(100, longest);
             sim.report.pauses += 1;
@@ -332,7 +332,7 @@ impl Workers {
             let (line, session) = self.workers[worker].lines[link_index].clone();
             let leaves = line.act(|sim| {
                 let odds = sim.setup.odds.cancel;
-                sim.hits(odds).then(|| sim.rng.between(10, 5000))
+                sim.fault_occurs(odds).then(|| sim.rng.between(10, 5000))
             });
             let sim = Arc::clone(&self.sim);
             self.spawn(worker, async move {
@@ -372,12 +372,12 @@ impl Workers {
         }
     }
 
-    fn weather(&mut self) {
+    fn draw_minute_faults(&mut self) {
         let mut sim = lock(&self.sim);
-        if sim.calm || self.now < self.weather_at {
+        if sim.calm || self.now < self.minute_faults_at {
             return;
         }
-        self.weather_at += MINUTE_MS;
+        self.minute_faults_at += MINUTE_MS;
         if let Some(longest) = sim.setup.certificates
             && sim.rng.chance(5000)
         {
@@ -387,23 +387,23 @@ impl Workers {
             }
         }
         let (odds, per_worker_keys) = (sim.setup.odds, sim.setup.is_client_grant);
-        if sim.hits(odds.outage) {
+        if sim.fault_occurs(odds.outage) {
             sim.server_down_until = self.now + sim.rng.between(5000, 2 * MINUTE_MS);
             sim.record_in_transcript(|| "the token endpoint goes down".to_owned());
         }
-        if sim.hits(odds.store_outage) {
+        if sim.fault_occurs(odds.store_outage) {
             sim.store_down_until = self.now + sim.rng.between(5000, 2 * MINUTE_MS);
             sim.record_in_transcript(|| "the store goes down".to_owned());
         }
-        if sim.hits(odds.withdrawn) {
+        if sim.fault_occurs(odds.user_revokes) {
             sim.twin.revoke_all();
             sim.record_in_transcript(|| "a user revokes all grants at the server".to_owned());
         }
         for grant in 0..sim.grants.len() {
-            if !per_worker_keys && sim.hits(odds.login) {
+            if !per_worker_keys && sim.fault_occurs(odds.login) {
                 sim.expect_login(grant);
             }
-            if !per_worker_keys && sim.hits(odds.logout) {
+            if !per_worker_keys && sim.fault_occurs(odds.logout) {
                 let after = sim.rng.between(0, MINUTE_MS);
                 sim.later(after, move |sim| sim.log_out(grant));
             }

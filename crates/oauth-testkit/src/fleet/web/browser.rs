@@ -68,17 +68,17 @@ impl Simulation {
         let Browser { person, sid, .. } = self.browsers[browser];
         let Some(sid) = sid else { return };
         self.browsers[browser].sid = None;
-        self.tell_site(person, sid, 0, after);
+        self.notify_site(person, sid, 0, after);
     }
 
-    fn tell_site(&mut self, person: usize, sid: u64, tries: u32, after: u64) {
+    fn notify_site(&mut self, person: usize, sid: u64, tries: u32, after: u64) {
         let from = Sender::Provider { person, sid, tries };
         let tab = Tab::new(from, "/auth/backchannel-logout", RequestKind::Post);
         self.schedule(after, Event::Request(tab));
     }
 
     /// A request reaches one of the workers.
-    pub(super) fn arrive(&mut self, mut tab: Tab) {
+    pub(super) fn receive_request(&mut self, mut tab: Tab) {
         let worker = self.rng.index(self.workers.len());
         if !self.workers[worker].is_up {
             return self.unanswered(&tab);
@@ -147,7 +147,7 @@ impl Simulation {
             Sender::Copy(_) => {}
             // The provider retries a few times.
             Sender::Provider { person, sid, tries } if tries < 5 => {
-                self.tell_site(person, sid, tries + 1, 5_000);
+                self.notify_site(person, sid, tries + 1, 5_000);
             }
             Sender::Provider { .. } => {}
         }

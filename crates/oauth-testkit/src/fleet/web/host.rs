@@ -51,7 +51,7 @@ impl Simulation {
                 };
                 // The visit stays registered, so that a lost reply is attributed to it.
                 self.insert_task(id, worker, Work::Visit(visiting));
-                let landed = self.fly(id, &mut exchange, input);
+                let landed = self.drive_exchange(id, &mut exchange, input);
                 let Some(task) = self.tasks.remove(&id) else {
                     return Ok(());
                 };
@@ -108,18 +108,18 @@ impl Simulation {
                     );
                 }
                 self.insert_task(id, worker, Work::Visit(visiting));
-                self.outcome(id, 1, Answer::Net(Input::Begin));
+                self.schedule_answer(id, 1, Answer::Net(Input::Begin));
                 return Ok(());
             }
             Step::Wait(pause) => {
                 let pause = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
                 self.insert_task(id, worker, Work::Visit(visiting));
-                self.outcome(id, pause, Answer::Elapsed);
+                self.schedule_answer(id, pause, Answer::Elapsed);
                 return Ok(());
             }
             Step::Admit(_) => {
                 self.insert_task(id, worker, Work::Visit(visiting));
-                self.outcome(id, 1, Answer::Admitted);
+                self.schedule_answer(id, 1, Answer::Admitted);
                 return Ok(());
             }
             Step::Load { key } => Order::Load(key),
@@ -134,7 +134,7 @@ impl Simulation {
                 if self.forgets(&visiting, &key) {
                     return self.resume(id, worker, visiting, VisitEvent::Removed);
                 }
-                if self.puts_off(&visiting, &key) {
+                if self.removes_session_last(&visiting, &key) {
                     visiting.put_off.push(key);
                     return self.resume(id, worker, visiting, VisitEvent::Removed);
                 }
@@ -142,7 +142,7 @@ impl Simulation {
             }
         };
         self.insert_task(id, worker, Work::Visit(visiting));
-        self.order(id, order);
+        self.send_order(id, order);
         Ok(())
     }
 
@@ -164,7 +164,7 @@ impl Simulation {
     }
 
     /// The flaw of a host that removes a session when all else is done.
-    fn puts_off(&self, visiting: &Visiting, key: &str) -> bool {
+    fn removes_session_last(&self, visiting: &Visiting, key: &str) -> bool {
         self.flaw == Some(WebFlaw::SessionLast) && visiting.sent.as_deref() == Some(key)
     }
 
@@ -176,7 +176,7 @@ impl Simulation {
         reply: &Reply,
     ) -> Result<(), Breach> {
         for key in std::mem::take(&mut visiting.put_off) {
-            self.carry_out(0, Order::Remove(key), ReplyArrives::No);
+            self.execute_order(0, Order::Remove(key), ReplyArrives::No);
         }
         if let (Some(value), Some(key)) = (new_session_cookie(reply), &visiting.begun) {
             self.ledger.note_cookie(value, key);
@@ -184,7 +184,7 @@ impl Simulation {
         let status = reply.status.as_u16();
         let path = visiting.tab.path().to_owned();
         self.record_in_transcript(|| format!("worker {worker} answers {path} with {status}"));
-        self.write_down(&visiting, status);
+        self.record_visit(&visiting, status);
         self.handle_reply(&visiting.tab, reply)
     }
 
@@ -279,7 +279,7 @@ impl Simulation {
         visiting.visit = self.workers[worker].site.tokens_over(request);
         visiting.is_over = true;
         self.insert_task(id, worker, Work::Visit(visiting));
-        self.outcome(id, 1, Answer::Begin);
+        self.schedule_answer(id, 1, Answer::Begin);
         Ok(())
     }
 
@@ -318,11 +318,11 @@ impl Simulation {
                 };
                 if matches!(input, Input::Begin) && !renewing.is_sent {
                     renewing.is_sent = true;
-                    self.ledger.depart(&renewing, id, self.now)?;
+                    self.ledger.begin_flight(&renewing, id, self.now)?;
                 }
                 let record = renewing.record.clone();
                 self.insert_task(id, worker, Work::Renewal(renewing));
-                let landed = self.fly(id, &mut exchange, input);
+                let landed = self.drive_exchange(id, &mut exchange, input);
                 let Some(task) = self.tasks.remove(&id) else {
                     return Ok(());
                 };
@@ -377,13 +377,13 @@ impl Simulation {
                 }
                 renewing.extension = extension;
                 self.insert_task(id, worker, Work::Renewal(renewing));
-                self.outcome(id, 1, Answer::Net(Input::Begin));
+                self.schedule_answer(id, 1, Answer::Net(Input::Begin));
                 return Ok(());
             }
             keeper::Step::Wait(pause) => {
                 let pause = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
                 self.insert_task(id, worker, Work::Renewal(renewing));
-                self.outcome(id, pause, Answer::Elapsed);
+                self.schedule_answer(id, pause, Answer::Elapsed);
                 return Ok(());
             }
             keeper::Step::Load => Order::Load(record),
@@ -400,7 +400,7 @@ impl Simulation {
             }
         };
         self.insert_task(id, worker, Work::Renewal(renewing));
-        self.order(id, order);
+        self.send_order(id, order);
         Ok(())
     }
 

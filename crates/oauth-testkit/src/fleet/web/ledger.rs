@@ -37,7 +37,7 @@ pub(super) struct Login {
     pub(super) sid: u64,
     pub(super) refresh: Vec<String>,
     /// Whether a fault excuses its tokens remaining valid at the provider.
-    pub(super) is_spoiled: bool,
+    pub(super) may_leave_tokens: bool,
 }
 
 /// A session that was stored.
@@ -68,7 +68,7 @@ impl Ledger {
             person,
             sid,
             refresh: Vec::new(),
-            is_spoiled: false,
+            may_leave_tokens: false,
         });
     }
 
@@ -172,14 +172,14 @@ impl Ledger {
         }
     }
 
-    pub(super) fn spoil(&mut self, login: usize) {
+    pub(super) fn excuse_leftover_tokens(&mut self, login: usize) {
         if let Some(login) = self.logins.get_mut(login) {
-            login.is_spoiled = true;
+            login.may_leave_tokens = true;
         }
     }
 
     /// Records a failed call: the tokens that this task works on may remain at the provider.
-    pub(super) fn failed(&mut self, work: &Work) {
+    pub(super) fn record_failure(&mut self, work: &Work) {
         match work {
             Work::Visit(visiting) => {
                 let sent = visiting
@@ -189,29 +189,29 @@ impl Ledger {
                 let sent = sent.map(|stored| stored.login);
                 let cleared = visiting.cleared.iter().copied();
                 for login in sent.into_iter().chain(visiting.login).chain(cleared) {
-                    self.spoil(login);
+                    self.excuse_leftover_tokens(login);
                 }
                 if let Sender::Provider { person, sid, .. } = visiting.tab.from {
                     for login in &mut self.logins {
-                        login.is_spoiled |= (login.person, login.sid) == (person, sid);
+                        login.may_leave_tokens |= (login.person, login.sid) == (person, sid);
                     }
                 }
             }
             Work::Renewal(renewing) => {
                 if let Some(stored) = self.sessions.get(&renewing.key) {
-                    self.spoil(stored.login);
+                    self.excuse_leftover_tokens(stored.login);
                 }
             }
         }
     }
 
     /// Records that the worker of this task has died.
-    pub(super) fn cut_short(&mut self, work: &Work) {
-        self.failed(work);
-        self.land(work);
+    pub(super) fn record_death(&mut self, work: &Work) {
+        self.record_failure(work);
+        self.end_flight(work);
     }
 
-    fn land(&mut self, work: &Work) {
+    fn end_flight(&mut self, work: &Work) {
         if let Work::Renewal(renewing) = work {
             // A dead worker sends nothing more, and its lease expires by itself.
             self.flights.remove(&renewing.record);
@@ -224,7 +224,7 @@ impl Ledger {
     }
 
     /// Checks rule 3 for a token request: it has a lease, and no other request for this grant is under an unexpired one.
-    pub(super) fn depart(
+    pub(super) fn begin_flight(
         &mut self,
         renewing: &Renewing,
         task: u64,

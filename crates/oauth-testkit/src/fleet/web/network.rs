@@ -17,9 +17,9 @@ use super::task::{Answer, ReplyArrives, Work};
 
 impl Simulation {
     /// Sends a task's request to the store.
-    pub(super) fn order(&mut self, id: u64, order: Order) {
+    pub(super) fn send_order(&mut self, id: u64, order: Order) {
         if self.flaw == Some(WebFlaw::NoLease) && matches!(order, Order::Lease(..)) {
-            return self.outcome(id, 1, Answer::StoreReply(StoreReply::Leased(Lease::Won)));
+            return self.schedule_answer(id, 1, Answer::StoreReply(StoreReply::Leased(Lease::Won)));
         }
         let delay = match self.rng.index(20) {
             0 => self.rng.between(20, 900),
@@ -27,39 +27,39 @@ impl Simulation {
         };
         let odds = self.odds;
         if self.rng.chance(odds.store_fails) {
-            self.fail(id, delay);
+            self.fail_order(id, delay);
         } else if self.rng.chance(odds.store_silent) {
             self.schedule(delay, Event::Store(id, order, ReplyArrives::No));
-            self.fail(id, STORE_TIMEOUT);
+            self.fail_order(id, STORE_TIMEOUT);
         } else if self.rng.chance(odds.store_late) {
             let delay = self.rng.between(STORE_TIMEOUT, 10_000);
             self.schedule(delay, Event::Store(id, order, ReplyArrives::No));
-            self.fail(id, STORE_TIMEOUT);
+            self.fail_order(id, STORE_TIMEOUT);
         } else {
             self.schedule(delay, Event::Store(id, order, ReplyArrives::Yes));
         }
     }
 
-    fn fail(&mut self, id: u64, after: u64) {
+    fn fail_order(&mut self, id: u64, after: u64) {
         self.report.store_faults += 1;
         if let Some(task) = self.tasks.get_mut(&id) {
             match &mut task.work {
                 Work::Visit(visiting) => visiting.has_failed = true,
                 Work::Renewal(renewing) => renewing.has_failed = true,
             }
-            self.ledger.failed(&task.work);
+            self.ledger.record_failure(&task.work);
         }
-        self.outcome(id, after, Answer::StoreReply(StoreReply::Failed));
+        self.schedule_answer(id, after, Answer::StoreReply(StoreReply::Failed));
     }
 
-    pub(super) fn outcome(&mut self, id: u64, after: u64, answer: Answer) {
+    pub(super) fn schedule_answer(&mut self, id: u64, after: u64, answer: Answer) {
         self.schedule(after, Event::Answer(id, answer));
     }
 
     /// The store executes an order, even if its sender is dead by now.
-    pub(super) fn carry_out(&mut self, id: u64, order: Order, reply_arrival: ReplyArrives) {
+    pub(super) fn execute_order(&mut self, id: u64, order: Order, reply_arrival: ReplyArrives) {
         let now = Duration::from_millis(self.now);
-        let done = match order {
+        let reply = match order {
             Order::Load(key) => StoreReply::Loaded(self.store.load(&key)),
             Order::Lease(key, holder, ttl) => {
                 let lease = self.store.lease(now, &key, &holder, ttl);
@@ -76,7 +76,7 @@ impl Simulation {
                 let saved = self.store.save(&key, &record, version);
                 if let SaveOutcome::At(_) = saved {
                     self.record_in_transcript(|| format!("{id} has saved {}", short(&key)));
-                    self.stored(id, &key, &record, version);
+                    self.note_save(id, &key, &record, version);
                 }
                 StoreReply::Saved(saved)
             }
@@ -85,19 +85,19 @@ impl Simulation {
                 if let Some(entry) = self.store.load(&key).filter(|entry| !entry.is_removed()) {
                     let nothing = Secret::new(String::new());
                     self.store.save(&key, &nothing, entry.version);
-                    self.cleared(id, &key);
+                    self.note_removal(id, &key);
                 }
                 StoreReply::Removed
             }
         };
         if reply_arrival == ReplyArrives::Yes {
-            let back = self.rng.between(1, 15);
-            self.outcome(id, back, Answer::StoreReply(done));
+            let delay = self.rng.between(1, 15);
+            self.schedule_answer(id, delay, Answer::StoreReply(reply));
         }
     }
 
     /// A record was removed. A task that learns of it revokes the tokens in it; otherwise they may be left behind.
-    fn cleared(&mut self, id: u64, key: &str) {
+    fn note_removal(&mut self, id: u64, key: &str) {
         let login = self.ledger.login_of_grant(key);
         let work = self.tasks.get_mut(&id).map(|task| &mut task.work);
         match work {
@@ -106,11 +106,13 @@ impl Simulation {
                 visiting.cleared.extend(login);
                 self.ledger.removed(key, self.now);
             }
-            _ => login.into_iter().for_each(|login| self.ledger.spoil(login)),
+            _ => login
+                .into_iter()
+                .for_each(|login| self.ledger.excuse_leftover_tokens(login)),
         }
     }
 
-    fn stored(&mut self, id: u64, key: &str, record: &Secret<String>, version: u64) {
+    fn note_save(&mut self, id: u64, key: &str, record: &Secret<String>, version: u64) {
         let now = self.now;
         if record.expose().contains("\"since\"") {
             self.ledger.list(key, record.expose(), now);
@@ -128,7 +130,7 @@ impl Simulation {
     }
 
     /// Drives an exchange; returns its outcome once it is finished.
-    pub(super) fn fly<T: Send + 'static>(
+    pub(super) fn drive_exchange<T: Send + 'static>(
         &mut self,
         id: u64,
         exchange: &mut Boxed<T>,
@@ -139,15 +141,15 @@ impl Simulation {
             Ok(Move::Send(request)) => self.send(id, request),
             Ok(Move::Sleep(pause)) => {
                 let pause = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
-                self.outcome(id, pause, Answer::Net(Input::Elapsed));
+                self.schedule_answer(id, pause, Answer::Net(Input::Elapsed));
             }
             Ok(Move::Verify(job)) => {
                 let verified = Input::Verified(oauth_crypto::verify(&job));
-                self.outcome(id, 1, Answer::Net(verified));
+                self.schedule_answer(id, 1, Answer::Net(verified));
             }
             Ok(Move::Sign(_)) => {
                 let lost = Input::Lost(Cause::unsent("this worker holds no keys"));
-                self.outcome(id, 1, Answer::Net(lost));
+                self.schedule_answer(id, 1, Answer::Net(lost));
             }
             Ok(Move::Done(output)) => return Some(Ok(output)),
             Err(error) => return Some(Err(error)),
@@ -165,14 +167,14 @@ impl Simulation {
         if self.rng.chance(odds.unsent) {
             self.lose(id);
             let unsent = Input::Lost(Cause::unsent("there is no connection"));
-            self.outcome(id, delay, Answer::Net(unsent));
+            self.schedule_answer(id, delay, Answer::Net(unsent));
         } else if self.rng.chance(odds.lost_request) {
             self.lose(id);
-            self.outcome(id, REQUEST_TIMEOUT, lost("the request was lost"));
+            self.schedule_answer(id, REQUEST_TIMEOUT, lost("the request was lost"));
         } else if self.rng.chance(odds.lost_reply) {
             self.lose(id);
             self.schedule(delay, Event::Provider(id, request, ReplyArrives::No));
-            self.outcome(id, REQUEST_TIMEOUT, lost("the reply was lost"));
+            self.schedule_answer(id, REQUEST_TIMEOUT, lost("the reply was lost"));
         } else {
             self.schedule(delay, Event::Provider(id, request, ReplyArrives::Yes));
         }
@@ -184,7 +186,7 @@ impl Simulation {
             if let Work::Visit(visiting) = &mut task.work {
                 visiting.has_failed = true;
             }
-            self.ledger.failed(&task.work);
+            self.ledger.record_failure(&task.work);
         }
     }
 
@@ -211,9 +213,9 @@ impl Simulation {
         self.record_in_transcript(|| format!("the provider answers {path} of {id} with {status}"));
         if reply_arrival == ReplyArrives::Yes {
             let back = self.rng.between(5, 200);
-            self.outcome(id, back, Answer::Net(Input::Reply(reply)));
+            self.schedule_answer(id, back, Answer::Net(Input::Reply(reply)));
         } else if let Some(login) = login {
-            self.ledger.spoil(login);
+            self.ledger.excuse_leftover_tokens(login);
         }
     }
 }

@@ -58,7 +58,7 @@ impl Simulation {
     }
 
     /// Records the sessions and logins ended by an answered visit.
-    pub(super) fn write_down(&mut self, visiting: &Visiting, status: u16) {
+    pub(super) fn record_visit(&mut self, visiting: &Visiting, status: u16) {
         let now = self.now;
         let has_succeeded = !visiting.has_failed;
         let path = visiting.tab.path();
@@ -98,15 +98,15 @@ impl Simulation {
             self.change_person(0, person);
             self.browsers[0].last_page = None;
             self.open(0, 0, "/auth/login?return_to=/me", RequestKind::Typed);
-            self.run_dry()?;
+            self.run_to_completion()?;
             self.expect(&ShownPage::Page(person))?;
             self.open(0, 0, "/data", RequestKind::Fetch);
-            self.run_dry()?;
+            self.run_to_completion()?;
             self.expect(&ShownPage::Page(person))?;
             self.open(0, 0, "/auth/logout", RequestKind::Click);
-            self.run_dry()?;
+            self.run_to_completion()?;
             self.open(0, 0, "/data", RequestKind::Fetch);
-            self.run_dry()?;
+            self.run_to_completion()?;
             self.expect(&ShownPage::Status(401))?;
         }
         Ok(())
@@ -141,7 +141,7 @@ impl Simulation {
             let login = &self.ledger.logins[stored.login];
             let mut tokens = login.refresh.iter();
             let is_live = tokens.any(|token| self.twin.honours(at, token));
-            if stored.ended_at.is_some() && is_live && !login.is_spoiled {
+            if stored.ended_at.is_some() && is_live && !login.may_leave_tokens {
                 let text = format!("the tokens of session {} are still valid", short(key));
                 return breach(WebRule::Outlives, text);
             }

@@ -22,7 +22,7 @@ impl Simulation {
         self.odds = Odds::default();
         self.queue
             .retain(|_, event| !matches!(event, Event::Act(_)));
-        self.run_dry()?;
+        self.run_to_completion()?;
         self.now += LEFT_BEHIND;
         self.last_round()?;
         self.check_end()
@@ -41,7 +41,7 @@ impl Simulation {
     }
 
     /// Runs until nothing is under way.
-    pub(super) fn run_dry(&mut self) -> Result<(), Breach> {
+    pub(super) fn run_to_completion(&mut self) -> Result<(), Breach> {
         let limit = self.now + 600_000;
         while !self.queue.is_empty() {
             self.happen_next()?;
@@ -72,7 +72,7 @@ impl Simulation {
                 Ok(())
             }
             Event::Request(tab) => {
-                self.arrive(tab);
+                self.receive_request(tab);
                 Ok(())
             }
             Event::Restart(worker) => {
@@ -81,7 +81,7 @@ impl Simulation {
                 Ok(())
             }
             Event::Store(id, order, reply_arrival) => {
-                self.carry_out(id, order, reply_arrival);
+                self.execute_order(id, order, reply_arrival);
                 Ok(())
             }
             Event::Provider(id, request, reply_arrival) => {
@@ -100,7 +100,7 @@ impl Simulation {
                     self.crash(task.worker);
                     return Ok(());
                 }
-                if self.stalls(id) {
+                if self.is_delayed(id) {
                     let pause = self.rng.between(5_000, 60_000);
                     self.schedule(pause, Event::Answer(id, outcome));
                     return Ok(());
@@ -111,7 +111,7 @@ impl Simulation {
     }
 
     /// Whether this step of a task is delayed. Requests under way still time out.
-    fn stalls(&mut self, id: u64) -> bool {
+    fn is_delayed(&mut self, id: u64) -> bool {
         let is_flying = matches!(
             self.tasks.get(&id).map(|task| &task.work),
             Some(Work::Renewal(renewing)) if renewing.exchange.is_some()
@@ -135,7 +135,7 @@ impl Simulation {
             let Some(task) = self.tasks.remove(&id) else {
                 continue;
             };
-            self.ledger.cut_short(&task.work);
+            self.ledger.record_death(&task.work);
         }
         let away = self.rng.between(100, MAX_RESTART_MS);
         self.workers[worker] = Worker {

@@ -36,7 +36,7 @@ impl StoreReply {
             Self::Leased(lease) => VisitEvent::Leased(lease),
             Self::Saved(saved) => VisitEvent::Saved(saved),
             Self::Removed => VisitEvent::Removed,
-            Self::Failed => VisitEvent::Failed(silent()),
+            Self::Failed => VisitEvent::Failed(no_answer()),
         }
     }
 
@@ -45,12 +45,12 @@ impl StoreReply {
             Self::Loaded(entry) => keeper::Event::Loaded(entry),
             Self::Leased(lease) => keeper::Event::Leased(lease),
             Self::Saved(saved) => keeper::Event::Saved(saved),
-            Self::Removed | Self::Failed => keeper::Event::Failed(silent()),
+            Self::Removed | Self::Failed => keeper::Event::Failed(no_answer()),
         }
     }
 }
 
-fn silent() -> Error {
+fn no_answer() -> Error {
     Error::lost(Cause::unknown("the store does not answer")).at_endpoint("store")
 }
 

@@ -38,7 +38,7 @@ pub(super) fn cloud_metadata() -> String {
     "http://169.254.169.254/latest/meta-data".to_owned()
 }
 
-pub(super) fn elsewhere() -> String {
+pub(super) fn other_origin() -> String {
     "https://elsewhere.example/".to_owned()
 }
 
@@ -46,7 +46,7 @@ pub(super) fn temporary_redirect() -> u16 {
     307
 }
 
-pub(super) fn fifty() -> u64 {
+pub(super) fn fifty_millis() -> u64 {
     50
 }
 

@@ -82,20 +82,20 @@ impl Browser {
                 "no-referrer"
             };
             assert_eq!(reply.headers["referrer-policy"], policy);
-            self.keep(world, reply);
+            self.store_cookies(world, reply);
         }
         ended
     }
 
-    /// The host found that the tokens of the session have expired.
-    pub(crate) fn end_over(&mut self, world: &mut World, request: Request) -> Reply {
+    /// Ends the session, as a host does that finds its tokens unusable.
+    pub(crate) fn end_session(&mut self, world: &mut World, request: Request) -> Reply {
         let visit = world.site.tokens_over(request);
         let reply = world.drive(visit).reply();
-        self.keep(world, &reply);
+        self.store_cookies(world, &reply);
         reply
     }
 
-    pub(crate) fn keep(&mut self, world: &World, reply: &Reply) {
+    pub(crate) fn store_cookies(&mut self, world: &World, reply: &Reply) {
         if self.is_blocking {
             return;
         }
@@ -106,7 +106,7 @@ impl Browser {
             let mut parts = line.split("; ");
             let (name, value) = parts.next().unwrap().split_once('=').unwrap();
             let attributes: Vec<_> = parts.collect();
-            let named = |name: &str| {
+            let attribute_value = |name: &str| {
                 let mut given = attributes.iter();
                 given
                     .find_map(|given| given.strip_prefix(name))
@@ -118,13 +118,13 @@ impl Browser {
                     assert!(attributes.contains(&attribute), "{line}");
                 }
             }
-            let age: u64 = named("Max-Age=").unwrap().parse().unwrap();
+            let age: u64 = attribute_value("Max-Age=").unwrap().parse().unwrap();
             self.cookies.retain(|cookie| cookie.name != name);
             if age > 0 {
                 self.cookies.push(Cookie {
                     name: name.to_owned(),
                     value: value.to_owned(),
-                    same_site: named("SameSite=").unwrap(),
+                    same_site: attribute_value("SameSite=").unwrap(),
                     until: world.provider.now().as_secs() + age,
                 });
             }
@@ -132,7 +132,7 @@ impl Browser {
         assert!(bytes < 8192, "{bytes} bytes of cookies in one answer");
     }
 
-    /// Types an address.
+    /// Opens a page whose address was typed, without following redirects.
     pub(crate) fn get(&mut self, world: &mut World, target: &str) -> Ended {
         let request = self.request(world, Method::GET, target, From::Typed);
         self.send(world, request, Access::SignedIn)

@@ -34,7 +34,7 @@ struct Side {
     cookie: Option<String>,
 }
 
-fn bare() -> Side {
+fn without_library() -> Side {
     let app = Router::new().route("/me", get(async || "ann"));
     Side {
         name: "nobody is asked",
@@ -192,7 +192,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 async fn figures() -> Result<(), Failure> {
-    let sides = [bare(), ours().await?, axum_login().await?];
+    let sides = [without_library(), ours().await?, axum_login().await?];
     for side in &sides {
         check(side).await?;
     }

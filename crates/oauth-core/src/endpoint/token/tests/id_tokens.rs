@@ -16,7 +16,7 @@ fn id_token(issuer: &str, members: &str) -> String {
     format!("{header}.{}.c2ln", url_safe(claims))
 }
 
-fn ours(members: &str) -> String {
+fn id_token_of_server(members: &str) -> String {
     id_token("https://as.example", members)
 }
 
@@ -27,7 +27,7 @@ fn refreshed(login: &str, renewed: Option<&str>) -> Result<Tokens, Error> {
 
 fn refreshed_by(client: &Client, login: &str, renewed: Option<&str>) -> Result<Tokens, Error> {
     let members = format!(r#","refresh_token":"r","id_token":"{login}""#);
-    let tokens = got(client, "", &members).unwrap();
+    let tokens = tokens_from_reply(client, "", &members).unwrap();
     // After a round trip through a store.
     let tokens = Tokens::from_json(tokens.to_json().expose()).unwrap();
     let member = renewed.map_or_else(String::new, |token| format!(r#","id_token":"{token}""#));
@@ -38,12 +38,12 @@ fn refreshed_by(client: &Client, login: &str, renewed: Option<&str>) -> Result<T
 
 #[test]
 fn refreshed_id_token_must_continue_the_login() {
-    let login = ours(r#","sub":"ann","nonce":"n","auth_time":5"#);
+    let login = id_token_of_server(r#","sub":"ann","nonce":"n","auth_time":5"#);
     for valid in [
         r#","sub":"ann""#,
         r#","sub":"ann","nonce":"n","auth_time":5,"sid":"s""#,
     ] {
-        let valid = ours(valid);
+        let valid = id_token_of_server(valid);
         let tokens = refreshed(&login, Some(&valid)).unwrap();
         assert_eq!(tokens.id_token.unwrap().expose(), &valid);
     }
@@ -58,7 +58,7 @@ fn refreshed_id_token_must_continue_the_login() {
         (r#","sub":"ann","azp":"other""#, "id_token.azp"),
         (r#","sub":"ann","events":{}"#, "jwt.unexpected_claim"),
     ] {
-        let refused = refreshed(&login, Some(&ours(members))).map(drop);
+        let refused = refreshed(&login, Some(&id_token_of_server(members))).map(drop);
         assert_eq!(error_code(refused), Err(expected), "{members}");
     }
     let foreign = id_token("https://evil.example", r#","sub":"ann""#);
@@ -75,7 +75,7 @@ fn refreshed_id_token_must_continue_the_login() {
 /// A wrong clock must not lose the grant: the refresh token sent is spent, and the new one is in the same response.
 #[test]
 fn id_token_with_wrong_times_does_not_lose_the_rotated_refresh_token() {
-    let login = ours(r#","sub":"ann""#);
+    let login = id_token_of_server(r#","sub":"ann""#);
     let renewed = |iat: u64, exp: u64, sub: &str| {
         let header = url_safe(r#"{"alg":"RS256"}"#);
         let claims = format!(
@@ -83,7 +83,7 @@ fn id_token_with_wrong_times_does_not_lose_the_rotated_refresh_token() {
         );
         let id_token = format!("{header}.{}.c2ln", url_safe(claims));
         let members = format!(r#","refresh_token":"r","id_token":"{login}""#);
-        let tokens = got(&client(), "", &members).unwrap();
+        let tokens = tokens_from_reply(&client(), "", &members).unwrap();
         let body = format!(
             r#"{{"access_token":"b","token_type":"Bearer","refresh_token":"r2","id_token":"{id_token}"}}"#
         );
@@ -115,9 +115,10 @@ fn id_token_with_wrong_times_does_not_lose_the_rotated_refresh_token() {
 #[test]
 fn auth_time_of_last_login_quirk_accepts_a_later_auth_time() {
     let client = client_with_quirks([Quirk::AuthTimeOfLastLogin]);
-    let login = ours(r#","sub":"ann","auth_time":5"#);
-    let refreshed =
-        |members| error_code(refreshed_by(&client, &login, Some(&ours(members))).map(drop));
+    let login = id_token_of_server(r#","sub":"ann","auth_time":5"#);
+    let refreshed = |members| {
+        error_code(refreshed_by(&client, &login, Some(&id_token_of_server(members))).map(drop))
+    };
     assert_eq!(refreshed(r#","sub":"ann","auth_time":5"#), Ok(()));
     assert_eq!(refreshed(r#","sub":"ann","auth_time":6"#), Ok(()));
     assert_eq!(
@@ -132,7 +133,7 @@ fn auth_time_of_last_login_quirk_accepts_a_later_auth_time() {
 
 #[test]
 fn refresh_without_id_token_keeps_the_previous_one() {
-    let login = ours(r#","sub":"ann""#);
+    let login = id_token_of_server(r#","sub":"ann""#);
     let tokens = refreshed(&login, None).unwrap();
     assert_eq!(tokens.id_token.unwrap().expose(), &login);
     // ID tokens that cannot be parsed are not compared.
@@ -158,22 +159,22 @@ fn encrypted_id_token_of_a_refresh_is_decrypted_and_compared() {
     let header = url_safe(r#"{"alg":"dir","enc":"A128GCM"}"#);
     let [iv, text, tag] = [12, 4, 16].map(|bytes| url_safe(vec![1; bytes]));
     let jwe = format!("{header}..{iv}.{text}.{tag}");
-    let login = ours(r#","sub":"ann""#);
+    let login = id_token_of_server(r#","sub":"ann""#);
     let refreshed = |inside: &str, renewed: &str| {
         let encryption = ResponseEncryption::new(JweAlg::Dir, Known(inside.to_owned()));
         let encryption = encryption.encs([Enc::A128Gcm]);
         let client = client().with_id_token_encryption(encryption);
         let members = format!(r#","refresh_token":"r","id_token":"{login}""#);
-        let tokens = got(&client, "", &members).unwrap();
+        let tokens = tokens_from_reply(&client, "", &members).unwrap();
         let body =
             format!(r#"{{"access_token":"b","token_type":"Bearer","id_token":"{renewed}"}}"#);
         let refresh = client.refresh(tokens.refresh_token.as_ref().unwrap());
         error_code(run_with_reply(refresh, json(200, &body)))
     };
-    let ann = ours(r#","sub":"ann","sid":"s""#);
+    let ann = id_token_of_server(r#","sub":"ann","sid":"s""#);
     let tokens = refreshed(&ann, &jwe).unwrap();
     assert_eq!(tokens.id_token.unwrap().expose(), &ann);
-    let bob = ours(r#","sub":"bob""#);
+    let bob = id_token_of_server(r#","sub":"bob""#);
     let refused = refreshed(&bob, &jwe).map(drop);
     assert_eq!(refused, Err("id_token.subject_changed"));
     assert_eq!(refreshed(&ann, &ann).map(drop), Err("jwe.not_encrypted"));

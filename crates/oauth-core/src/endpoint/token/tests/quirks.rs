@@ -54,8 +54,8 @@ fn top_level_token_takes_precedence_over_a_nested_one() {
     assert_eq!(tokens.access_token.expose(), "xoxb-1");
     assert_eq!(tokens.refresh_token.unwrap().secret().expose(), "r2");
     // Members that describe one token are not applied to another.
-    let apart = r#"{"refresh_token":"r2","scope":"a","authed_user":{"access_token":"xoxp-1","token_type":"Bearer","scope":"b"}}"#;
-    let tokens = refresh(&slack, reply(200, apart)).unwrap();
+    let separate = r#"{"refresh_token":"r2","scope":"a","authed_user":{"access_token":"xoxp-1","token_type":"Bearer","scope":"b"}}"#;
+    let tokens = refresh(&slack, reply(200, separate)).unwrap();
     assert_eq!(tokens.scope.as_str(), "b");
 }
 
@@ -222,10 +222,10 @@ fn error_description_is_mapped_to_a_code_by_its_quirk() {
 fn sent(
     client: &Client,
     granted: &str,
-    token_request: &str,
+    requested_scope: &str,
 ) -> Result<Option<String>, &'static str> {
     let token = client.refresh_token("r1", Scope::parse(granted).unwrap());
-    let scope = Scope::parse(token_request).unwrap();
+    let scope = Scope::parse(requested_scope).unwrap();
     parameter_of(client.token(Refresh::new(token), scope), "scope")
 }
 

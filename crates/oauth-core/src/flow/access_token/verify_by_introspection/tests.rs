@@ -23,7 +23,7 @@ fn later(seconds: u64) -> Moment {
 }
 
 /// Verifies a token with this introspection response; `None` if no request may be sent.
-fn shown_at(
+fn verify_at(
     verifier: &AccessTokenVerifier,
     token: &str,
     proven: ProvenKeys,
@@ -52,7 +52,7 @@ fn active(members: &str) -> String {
 
 fn verify_with_members(members: &str) -> Result<(), &'static str> {
     let response = active(members);
-    let shown = shown_at(
+    let shown = verify_at(
         &verifier(),
         "t",
         ProvenKeys::none(),
@@ -69,7 +69,7 @@ fn active_token_yields_its_claims() {
         NOW + 300
     ));
     let proven = ProvenKeys::none();
-    let token = shown_at(&verifier(), "t", proven, &later(0), Some(&response)).unwrap();
+    let token = verify_at(&verifier(), "t", proven, &later(0), Some(&response)).unwrap();
     assert_eq!((token.subject(), token.client_id()), ("u", Some("c")));
     assert_eq!(token.scope().as_str(), "read write");
     assert_eq!(token.issuer(), "https://as.example");
@@ -80,7 +80,7 @@ fn active_token_yields_its_claims() {
     // Claims that the server need not return may be absent.
     let response = active(r#""client_id":"c""#);
     let proven = ProvenKeys::none();
-    let token = shown_at(&verifier(), "t", proven, &later(0), Some(&response)).unwrap();
+    let token = verify_at(&verifier(), "t", proven, &later(0), Some(&response)).unwrap();
     assert_eq!((token.subject(), token.client_id()), ("c", Some("c")));
     assert!(token.audience().is_empty() && token.scope().is_empty());
     assert_eq!(token.expires_at(), None);
@@ -107,7 +107,7 @@ fn client_is_no_subject_if_the_response_shows_a_user() {
     ] {
         let response = active(&format!(r#""client_id":"c",{member}"#));
         let proven = ProvenKeys::none();
-        let shown = shown_at(&verifier(), "t", proven, &later(0), Some(&response));
+        let shown = verify_at(&verifier(), "t", proven, &later(0), Some(&response));
         let error = shown.unwrap_err();
         assert_eq!(error.code(), "jwt.missing_claim", "{member}");
         assert_eq!(error.detail(), Some("sub"), "{member}");
@@ -172,7 +172,7 @@ fn introspection_failures_use_the_codes_of_jwt_verification() {
 fn token_with_invalid_characters_is_refused_without_introspection() {
     for token in ["", "=", "a b", "Bearer a", "a\r\nX: y", "a\0", "t\u{f6}ken"] {
         let proven = ProvenKeys::none();
-        let error = shown_at(&verifier(), token, proven, &later(0), None).unwrap_err();
+        let error = verify_at(&verifier(), token, proven, &later(0), None).unwrap_err();
         assert_eq!(error.code(), "access_token.malformed", "{token:?}");
         let refusal = error.refusal().unwrap();
         assert_eq!(refusal.status, 401);
@@ -189,7 +189,7 @@ fn token_with_invalid_characters_is_refused_without_introspection() {
 fn inactive_token_is_answered_with_invalid_token() {
     let response = r#"{"active":false,"sub":"u","client_id":"c"}"#;
     let proven = ProvenKeys::none();
-    let error = shown_at(&verifier(), "t", proven, &later(0), Some(response)).unwrap_err();
+    let error = verify_at(&verifier(), "t", proven, &later(0), Some(response)).unwrap_err();
     assert_eq!(error.code(), "access_token.inactive");
     let refusal = error.refusal().unwrap();
     assert_eq!(refusal.status, 401);
@@ -198,12 +198,12 @@ fn inactive_token_is_answered_with_invalid_token() {
 
     let needs = verifier().require_scope(Scope::parse("admin").unwrap());
     let proven = ProvenKeys::none();
-    let error = shown_at(&needs, "t", proven, &later(0), Some(&active(GOOD))).unwrap_err();
+    let error = verify_at(&needs, "t", proven, &later(0), Some(&active(GOOD))).unwrap_err();
     assert_eq!(error.code(), "access_token.insufficient_scope");
     assert_eq!(error.refusal().unwrap().status, 403);
     let proven = ProvenKeys::dpop("k");
     let bound = active(&format!(r#"{GOOD},"cnf":{{"jkt":"k"}}"#));
-    shown_at(&verifier(), "t", proven, &later(0), Some(&bound)).unwrap();
+    verify_at(&verifier(), "t", proven, &later(0), Some(&bound)).unwrap();
 }
 
 #[test]
@@ -257,44 +257,44 @@ fn clones_share_the_introspection_cache_but_not_requirements() {
     let verifier = verifier().with_introspection_cache(Duration::from_secs(30), 10);
     let response = active(&format!(r#"{GOOD},"exp":{}"#, NOW + 20));
     let none = ProvenKeys::none;
-    shown_at(&verifier, "t", none(), &later(0), Some(&response)).unwrap();
+    verify_at(&verifier, "t", none(), &later(0), Some(&response)).unwrap();
     let clone = verifier.clone();
-    shown_at(&clone, "t", none(), &later(19), None).unwrap();
+    verify_at(&clone, "t", none(), &later(19), None).unwrap();
     let needs = clone.require_scope(Scope::parse("admin").unwrap());
-    let known = shown_at(&needs, "t", none(), &later(1), None);
+    let known = verify_at(&needs, "t", none(), &later(1), None);
     assert_eq!(
         error_code(known.map(drop)),
         Err("access_token.insufficient_scope")
     );
-    let unbound = shown_at(&verifier, "t", ProvenKeys::dpop("k"), &later(1), None);
+    let unbound = verify_at(&verifier, "t", ProvenKeys::dpop("k"), &later(1), None);
     assert_eq!(
         error_code(unbound.map(drop)),
         Err("access_token.proof_required")
     );
     let other = clone_for(&verifier, "https://other.example");
-    let elsewhere = shown_at(&other, "t", none(), &later(1), None);
+    let elsewhere = verify_at(&other, "t", none(), &later(1), None);
     assert_eq!(error_code(elsewhere.map(drop)), Err("jwt.audience"));
     // Neither an expired entry nor another token is in the cache.
     let dead = r#"{"active":false}"#;
     for (token, at) in [("t", 20), ("t1", 1)] {
-        let outcome = shown_at(&verifier, token, none(), &later(at), Some(dead));
+        let outcome = verify_at(&verifier, token, none(), &later(at), Some(dead));
         assert_eq!(error_code(outcome.map(drop)), Err("access_token.inactive"));
-        let known = shown_at(&verifier, token, none(), &later(at + 4), None);
+        let known = verify_at(&verifier, token, none(), &later(at + 4), None);
         let refused = known.unwrap_err();
         assert_eq!(refused.code(), "access_token.inactive");
         assert_eq!(refused.refusal().unwrap().status, 401);
     }
     let endless = active(GOOD);
-    let first = shown_at(&verifier, "e", none(), &later(0), Some(&endless)).unwrap();
-    let again = shown_at(&verifier, "e", none(), &later(29), None).unwrap();
+    let first = verify_at(&verifier, "e", none(), &later(0), Some(&endless)).unwrap();
+    let again = verify_at(&verifier, "e", none(), &later(29), None).unwrap();
     assert_eq!((first.expires_at(), again.expires_at()), (None, None));
-    shown_at(&verifier, "e", none(), &later(30), Some(&endless)).unwrap();
+    verify_at(&verifier, "e", none(), &later(30), Some(&endless)).unwrap();
 }
 
 #[test]
 fn every_verification_introspects_without_a_cache() {
     for _ in 0..2 {
-        shown_at(
+        verify_at(
             &verifier(),
             "t",
             ProvenKeys::none(),
@@ -306,7 +306,7 @@ fn every_verification_introspects_without_a_cache() {
     let keeps_nothing = verifier().with_introspection_cache(Duration::from_secs(30), 0);
     for _ in 0..2 {
         let proven = ProvenKeys::none();
-        shown_at(&keeps_nothing, "t", proven, &later(0), Some(&active(GOOD))).unwrap();
+        verify_at(&keeps_nothing, "t", proven, &later(0), Some(&active(GOOD))).unwrap();
     }
     let debug = format!("{keeps_nothing:?}");
     assert!(!debug.contains("hunter22"), "{debug}");

@@ -19,7 +19,7 @@ fn pending(client: &Client, scope: &str) -> PendingAuthorization {
 }
 
 /// The result of a callback with these parameters; `STATE` stands for the flow's own state.
-fn judged(client: &Client, parameters: &str) -> Result<(), &'static str> {
+fn callback_result(client: &Client, parameters: &str) -> Result<(), &'static str> {
     let pending = pending(client, "read");
     let parameters = parameters.replace("STATE", pending.state().expose());
     error_code(
@@ -65,7 +65,11 @@ fn callback_checks_state_then_issuer_then_error_then_code() {
         (format!("state=STATE&{OWN}&code=c"), Ok(())),
     ];
     for (parameters, expected) in cases {
-        assert_eq!(judged(&client, &parameters), expected, "{parameters}");
+        assert_eq!(
+            callback_result(&client, &parameters),
+            expected,
+            "{parameters}"
+        );
     }
 }
 

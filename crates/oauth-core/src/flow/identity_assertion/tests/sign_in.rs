@@ -13,7 +13,7 @@ fn by_identity(slot: &SubjectSlot) -> Client {
     other().with_identity(&client(), slot.read())
 }
 
-fn leave(slot: &SubjectSlot, id_token: &str) {
+fn set_id_token(slot: &SubjectSlot, id_token: &str) {
     slot.leave(Ok(IdentitySubject::IdToken(id_token.to_owned().into())));
 }
 
@@ -21,14 +21,14 @@ fn later(seconds: u64) -> Moment {
     Moment::fixed(UnixTime::from_secs(NOW + seconds), [9; 32])
 }
 
-fn both() -> [(u16, String); 2] {
-    let lived = r#"{"access_token":"t","token_type":"Bearer","expires_in":600}"#;
+fn replies_of_both_steps() -> [(u16, String); 2] {
+    let token_reply = r#"{"access_token":"t","token_type":"Bearer","expires_in":600}"#;
     [
         (
             200,
             issued_reply(&assertion(&value!({ "exp": NOW + 9000 }))),
         ),
-        (200, lived.to_owned()),
+        (200, token_reply.to_owned()),
     ]
 }
 
@@ -46,7 +46,7 @@ fn renewal(keeper: &mut Keeper, moment: &Moment) -> Boxed<Tokens> {
 }
 
 /// Passes the result of the request to the keeper.
-fn end(
+fn complete(
     keeper: &mut Keeper,
     moment: &Moment,
     got: Result<Tokens, Error>,
@@ -57,11 +57,11 @@ fn end(
     }
 }
 
-fn play_both(
+fn run_both_steps(
     exchange: Boxed<Tokens>,
     moment: &Moment,
 ) -> (Vec<String>, Result<Tokens, &'static str>) {
-    play(exchange, moment, &both())
+    run_with_replies(exchange, moment, &replies_of_both_steps())
 }
 
 #[test]
@@ -72,10 +72,10 @@ fn renewal_repeats_both_steps_with_the_current_id_token() {
         for round in 0..3 {
             // Near the expiry of the tokens, each time with an ID token issued then.
             let moment = later(round * 590);
-            leave(&slot, &id_token(round * 590 + 60));
-            let (requests, got) = play_both(renewal(&mut keeper, &moment), &moment);
+            set_id_token(&slot, &id_token(round * 590 + 60));
+            let (requests, got) = run_both_steps(renewal(&mut keeper, &moment), &moment);
             assert_eq!(requests, [EXCHANGE, REDEEM]);
-            assert_eq!(end(&mut keeper, &moment, Ok(got.unwrap())), Ok(()));
+            assert_eq!(complete(&mut keeper, &moment, Ok(got.unwrap())), Ok(()));
             let fresh = keeper.ask(later(round * 590 + 60).now(), None);
             assert!(matches!(fresh, Decision::UseToken(_)));
         }
@@ -85,12 +85,12 @@ fn renewal_repeats_both_steps_with_the_current_id_token() {
 #[test]
 fn exchange_sends_scope_and_resource_and_redemption_only_the_assertion() {
     let slot = SubjectSlot::default();
-    leave(&slot, &id_token(300));
+    set_id_token(&slot, &id_token(300));
     let token_request = TokenRequest::new().scope(Scope::parse("read").unwrap());
     let token_request = token_request.resource("https://api.example").unwrap();
     let mut exchange = by_identity(&slot).client_credentials(token_request);
     let mut forms = Vec::new();
-    let (mut replies, mut input) = (both().into_iter(), Input::Begin);
+    let (mut replies, mut input) = (replies_of_both_steps().into_iter(), Input::Begin);
     while let Ok(Step::Send(request)) = exchange.resume(&at(), input) {
         forms.push(String::from_utf8(request.body().to_vec()).unwrap());
         let (status, body) = replies.next().unwrap();
@@ -107,14 +107,17 @@ fn refusal_does_not_end_an_identity_grant() {
     let mut keeper = by_identity(&slot).keeper(GrantId::unnamed_person());
     let refusals = [
         (vec![refused()], "denied.invalid_grant"),
-        (vec![both()[0].clone(), refused()], "denied.invalid_grant"),
+        (
+            vec![replies_of_both_steps()[0].clone(), refused()],
+            "denied.invalid_grant",
+        ),
     ];
     for (round, (replies, reason)) in refusals.into_iter().enumerate() {
         let moment = later(3600 * (round as u64 + 1));
-        leave(&slot, &id_token(9000));
-        let (_, got) = play(renewal(&mut keeper, &moment), &moment, &replies);
+        set_id_token(&slot, &id_token(9000));
+        let (_, got) = run_with_replies(renewal(&mut keeper, &moment), &moment, &replies);
         assert_eq!(got.map(drop), Err(reason));
-        leave(&slot, &id_token(9000));
+        set_id_token(&slot, &id_token(9000));
         let mut again = by_identity(&slot).client_credentials(Scope::none());
         let mut remaining = replies.iter();
         let mut input = Input::Begin;
@@ -128,13 +131,13 @@ fn refusal_does_not_end_an_identity_grant() {
                 Err(error) => break error,
             }
         };
-        assert_eq!(end(&mut keeper, &moment, Err(error)), Err(reason));
+        assert_eq!(complete(&mut keeper, &moment, Err(error)), Err(reason));
         assert_eq!(keeper.status(), GrantStatus::Good);
     }
     // The user has signed in again: the grant is renewed after its pause.
     let moment = later(9 * 3600);
-    leave(&slot, &id_token(10 * 3600));
-    let got = play(
+    set_id_token(&slot, &id_token(10 * 3600));
+    let got = run_with_replies(
         renewal(&mut keeper, &moment),
         &moment,
         &[
@@ -145,7 +148,7 @@ fn refusal_does_not_end_an_identity_grant() {
             granted_reply(),
         ],
     );
-    assert_eq!(end(&mut keeper, &moment, Ok(got.1.unwrap())), Ok(()));
+    assert_eq!(complete(&mut keeper, &moment, Ok(got.1.unwrap())), Ok(()));
 }
 
 #[test]
@@ -153,7 +156,7 @@ fn missing_or_expired_subject_is_reported_without_sending() {
     let slot = SubjectSlot::default();
     let send = |slot: &SubjectSlot| {
         let exchange = by_identity(slot).client_credentials(Scope::none());
-        let (requests, got) = play(exchange, &at(), &[]);
+        let (requests, got) = run_with_replies(exchange, &at(), &[]);
         assert!(requests.is_empty());
         got.map(drop)
     };
@@ -163,7 +166,7 @@ fn missing_or_expired_subject_is_reported_without_sending() {
     // The kept assertion is used for one request.
     assert_eq!(send(&slot), Err("lost.unsent"));
     let ended = jwt("JWT", &value!({ "aud": "id", "exp": NOW - 300 }));
-    leave(&slot, &ended);
+    set_id_token(&slot, &ended);
     assert_eq!(send(&slot), Err("jwt.expired"));
     let subject = IdentitySubject::IdToken(ended.into());
     assert!(subject.has_ended(UnixTime::from_secs(NOW)));
@@ -190,20 +193,22 @@ fn shared_identity_grant_uses_no_marker_and_tolerates_a_late_second_step() {
     let slot = SubjectSlot::default();
     let id = GrantId::user("ann");
     let mut keeper = by_identity(&slot).keeper(id.clone()).shared();
-    leave(&slot, &id_token(300));
+    set_id_token(&slot, &id_token(300));
     // The identity provider takes longer than a lease.
     let mut exchange = begin_shared_renewal(&mut keeper, &at());
     assert!(matches!(
         exchange.resume(&at(), Input::Begin),
         Ok(Step::Send(_))
     ));
-    let reply = Input::Reply(json(200, &both()[0].1));
+    let reply = Input::Reply(json(200, &replies_of_both_steps()[0].1));
     assert!(matches!(
         exchange.resume(&later(25), reply),
         Ok(Step::Send(_))
     ));
-    let Ok(Step::Done(got)) = exchange.resume(&later(26), Input::Reply(json(200, &both()[1].1)))
-    else {
+    let Ok(Step::Done(got)) = exchange.resume(
+        &later(26),
+        Input::Reply(json(200, &replies_of_both_steps()[1].1)),
+    ) else {
         panic!("tokens")
     };
     let saved = Mutex::new(None);
@@ -248,7 +253,7 @@ fn failing_identity_provider_does_not_block_other_grants() {
     let by_identity = partner.clone().with_identity(&client(), slot.read());
     for name in ["ann", "bob", "cat", "dan"] {
         let mut keeper = by_identity.keeper(GrantId::user(name));
-        leave(&slot, &id_token(300));
+        set_id_token(&slot, &id_token(300));
         let mut exchange = renewal(&mut keeper, &at());
         assert!(matches!(
             exchange.resume(&at(), Input::Begin),
@@ -260,7 +265,7 @@ fn failing_identity_provider_does_not_block_other_grants() {
         let Err(error) = exchange.resume(&at(), Input::Reply(busy)) else {
             panic!("an error")
         };
-        assert!(end(&mut keeper, &at(), Err(error)).is_err());
+        assert!(complete(&mut keeper, &at(), Err(error)).is_err());
         // This grant pauses; other grants of the same client do not.
         assert!(matches!(keeper.ask(at().now(), None), Decision::Fail(_)));
         let mut others = partner.keeper(GrantId::client());
@@ -271,18 +276,18 @@ fn failing_identity_provider_does_not_block_other_grants() {
 #[test]
 fn refresh_token_of_an_identity_grant_is_dropped() {
     let slot = SubjectSlot::default();
-    leave(&slot, &id_token(300));
+    set_id_token(&slot, &id_token(300));
     let long = r#"{"access_token":"t","token_type":"Bearer","expires_in":600,"refresh_token":"r"}"#;
-    let replies = [both()[0].clone(), (200, long.to_owned())];
+    let replies = [replies_of_both_steps()[0].clone(), (200, long.to_owned())];
     let exchange = by_identity(&slot).client_credentials(Scope::none());
-    let (_, got) = play(exchange, &at(), &replies);
+    let (_, got) = run_with_replies(exchange, &at(), &replies);
     assert!(got.unwrap().refresh_token.is_none());
 }
 
 #[test]
 fn debug_does_not_show_the_subject_token() {
     let slot = SubjectSlot::default();
-    leave(&slot, "the-token");
+    set_id_token(&slot, "the-token");
     let shown = format!("{slot:?} {:?}", by_identity(&slot));
     assert!(!shown.contains("the-token"), "{shown}");
 }
@@ -296,7 +301,7 @@ fn lost_reply_or_crash_between_the_steps_does_not_end_the_grant() {
         by_identity(&slot).keeper(id()).shared(),
     );
     // A worker crashes after it received the assertion: nothing is stored, and its lease expires.
-    leave(&slot, &id_token(300));
+    set_id_token(&slot, &id_token(300));
     let mut exchange = begin_shared_renewal(&mut first, &at());
     assert!(matches!(
         exchange.resume(&at(), Input::Begin),
@@ -321,18 +326,18 @@ fn lost_reply_or_crash_between_the_steps_does_not_end_the_grant() {
             step => panic!("{step:?}"),
         };
     };
-    leave(&slot, &id_token(300));
-    let (requests, got) = play_both(exchange, &later(waited));
+    set_id_token(&slot, &id_token(300));
+    let (requests, got) = run_both_steps(exchange, &later(waited));
     assert_eq!(requests, [EXCHANGE, REDEEM]);
     assert!(got.is_ok());
 
     // A reply of either server is lost: the next attempt repeats both steps with a new assertion.
     for lost_after in 0..2 {
         let mut keeper = by_identity(&slot).keeper(id());
-        leave(&slot, &id_token(9000));
+        set_id_token(&slot, &id_token(9000));
         let mut exchange = renewal(&mut keeper, &at());
         let mut step = exchange.resume(&at(), Input::Begin);
-        for (status, body) in both().iter().take(lost_after) {
+        for (status, body) in replies_of_both_steps().iter().take(lost_after) {
             assert!(matches!(step, Ok(Step::Send(_))));
             step = exchange.resume(&at(), Input::Reply(json(*status, body)));
         }
@@ -342,11 +347,11 @@ fn lost_reply_or_crash_between_the_steps_does_not_end_the_grant() {
             Err(error) => error,
             Ok(step) => panic!("{step:?}"),
         };
-        assert_eq!(end(&mut keeper, &at(), Err(lost)), Err("lost"));
+        assert_eq!(complete(&mut keeper, &at(), Err(lost)), Err("lost"));
         assert_eq!(keeper.status(), GrantStatus::Good);
-        leave(&slot, &id_token(9000));
-        let (requests, got) = play_both(renewal(&mut keeper, &later(60)), &later(60));
+        set_id_token(&slot, &id_token(9000));
+        let (requests, got) = run_both_steps(renewal(&mut keeper, &later(60)), &later(60));
         assert_eq!(requests, [EXCHANGE, REDEEM]);
-        assert_eq!(end(&mut keeper, &later(60), Ok(got.unwrap())), Ok(()));
+        assert_eq!(complete(&mut keeper, &later(60), Ok(got.unwrap())), Ok(()));
     }
 }

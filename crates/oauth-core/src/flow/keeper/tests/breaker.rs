@@ -3,20 +3,20 @@
 use super::*;
 
 /// Several grants of one client.
-struct Many {
+struct Keepers {
     store: TestStore,
     keepers: Vec<Keeper>,
 }
 
 /// The outcome for a caller.
 #[derive(Debug)]
-enum Met {
+enum RenewalResult {
     /// A request was sent.
     Sent,
     Told(Error),
 }
 
-impl Many {
+impl Keepers {
     fn new(count: usize) -> Self {
         Self::of(&config(), count)
     }
@@ -33,15 +33,15 @@ impl Many {
     }
 
     /// Requests this grant's token; a request that is sent has this result.
-    fn renew_grant(&mut self, number: usize, answer: Result<Tokens, Error>) -> Met {
+    fn renew_grant(&mut self, number: usize, answer: Result<Tokens, Error>) -> RenewalResult {
         let (store, keeper) = (&mut self.store, self.keepers.get_mut(number).unwrap());
         match store.decide(keeper) {
-            Decision::Fail(error) => Met::Told(error),
-            Decision::Renew => match store.go(keeper, Event::Begin) {
-                Step::Done(outcome) => Met::Told(outcome.unwrap_err()),
+            Decision::Fail(error) => RenewalResult::Told(error),
+            Decision::Renew => match store.run(keeper, Event::Begin) {
+                Step::Done(outcome) => RenewalResult::Told(outcome.unwrap_err()),
                 Step::Run(_) => {
                     drop(store.complete(keeper, answer));
-                    Met::Sent
+                    RenewalResult::Sent
                 }
                 step => panic!("{step:?}"),
             },
@@ -49,12 +49,12 @@ impl Many {
         }
     }
 
-    fn fail(&mut self, number: usize) -> Met {
+    fn fail_renewal(&mut self, number: usize) -> RenewalResult {
         self.renew_grant(number, Err(lost_reply()))
     }
 }
 
-impl Met {
+impl RenewalResult {
     fn is_sent(&self) -> bool {
         matches!(self, Self::Sent)
     }
@@ -69,12 +69,12 @@ impl Met {
 
 #[test]
 fn three_failed_grants_open_the_breaker_for_all() {
-    let mut many = Many::new(20);
+    let mut many = Keepers::new(20);
     for number in 0..3 {
-        assert!(many.fail(number).is_sent(), "{number}");
+        assert!(many.fail_renewal(number).is_sent(), "{number}");
     }
     for number in 3..20 {
-        let error = many.fail(number).unwrap_error();
+        let error = many.fail_renewal(number).unwrap_error();
         assert_eq!(error.code(), lost_reply().code());
         assert!(error.is_repeated());
         let pause = error.retry_after().unwrap();
@@ -84,17 +84,17 @@ fn three_failed_grants_open_the_breaker_for_all() {
 
 #[test]
 fn one_probe_is_sent_after_each_pause_and_pauses_grow() {
-    let mut many = Many::new(40);
+    let mut many = Keepers::new(40);
     for number in 0..3 {
-        many.fail(number);
+        many.fail_renewal(number);
     }
     let mut pauses = Vec::new();
     for _ in 0..9 {
-        let rest = many.fail(39).unwrap_error().retry_after().unwrap();
+        let rest = many.fail_renewal(39).unwrap_error().retry_after().unwrap();
         pauses.push(rest.as_secs());
         // A caller that waits for exactly the reported pause is not refused again.
         many.store.now += rest.as_secs();
-        let sent = (3..40).filter(|&number| many.fail(number).is_sent());
+        let sent = (3..40).filter(|&number| many.fail_renewal(number).is_sent());
         assert_eq!(sent.count(), 1, "after {pauses:?}");
     }
     assert!(pauses.get(5) > pauses.get(1), "{pauses:?}");
@@ -103,11 +103,16 @@ fn one_probe_is_sent_after_each_pause_and_pauses_grow() {
 
 #[test]
 fn successful_renewal_closes_the_breaker_and_clears_failures() {
-    let mut many = Many::new(20);
+    let mut many = Keepers::new(20);
     for number in 0..3 {
-        many.fail(number);
+        many.fail_renewal(number);
     }
-    many.store.now += many.fail(3).unwrap_error().retry_after().unwrap().as_secs();
+    many.store.now += many
+        .fail_renewal(3)
+        .unwrap_error()
+        .retry_after()
+        .unwrap()
+        .as_secs();
     let now = many.store.now;
     assert!(many.renew_grant(4, Ok(tokens_from(4, now))).is_sent());
     for number in 5..20 {
@@ -115,27 +120,27 @@ fn successful_renewal_closes_the_breaker_and_clears_failures() {
     }
     // Earlier failures are forgotten.
     many.store.now += 600;
-    assert!(many.fail(5).is_sent() && many.fail(6).is_sent());
-    assert!(many.fail(7).is_sent());
+    assert!(many.fail_renewal(5).is_sent() && many.fail_renewal(6).is_sent());
+    assert!(many.fail_renewal(7).is_sent());
 }
 
 #[test]
 fn failures_of_a_single_grant_do_not_open_the_breaker() {
-    let mut many = Many::new(2);
+    let mut many = Keepers::new(2);
     for _ in 0..10 {
         many.store.now += 100;
-        assert!(many.fail(0).is_sent());
+        assert!(many.fail_renewal(0).is_sent());
     }
-    assert!(many.fail(1).is_sent());
+    assert!(many.fail_renewal(1).is_sent());
 }
 
 #[test]
 fn refusal_of_a_grant_resets_the_failure_count() {
-    let mut many = Many::new(20);
+    let mut many = Keepers::new(20);
     for round in 0..4 {
         many.store.now += 100;
-        assert!(many.fail(round * 3).is_sent());
-        assert!(many.fail(round * 3 + 1).is_sent());
+        assert!(many.fail_renewal(round * 3).is_sent());
+        assert!(many.fail_renewal(round * 3 + 1).is_sent());
         let refused = ServerError::from_status(400).with_code("unauthorized_client");
         assert!(
             many.renew_grant(round * 3 + 2, Err(refused.into()))
@@ -146,7 +151,7 @@ fn refusal_of_a_grant_resets_the_failure_count() {
 
 #[test]
 fn unsent_requests_do_not_count_as_failures() {
-    let mut many = Many::new(20);
+    let mut many = Keepers::new(20);
     for number in 0..20 {
         assert!(
             many.renew_grant(number, Err(unsent_request())).is_sent(),
@@ -158,28 +163,28 @@ fn unsent_requests_do_not_count_as_failures() {
 #[test]
 fn retry_after_for_one_grant_applies_to_all_grants() {
     for status in [429, 503] {
-        let mut many = Many::new(3);
+        let mut many = Keepers::new(3);
         let busy = ServerError::from_status(status).retry_after(Some(Duration::from_secs(30)));
         assert!(many.renew_grant(0, Err(busy.into())).is_sent());
-        let error = many.fail(1).unwrap_error();
+        let error = many.fail_renewal(1).unwrap_error();
         assert_eq!(error.server_error().unwrap().status(), Some(status));
         let pause = error.retry_after().unwrap();
         assert_eq!(pause.as_secs(), 31);
         many.store.now += 30;
-        assert!(!many.fail(2).is_sent());
+        assert!(!many.fail_renewal(2).is_sent());
         many.store.now += 1;
-        assert!(many.fail(2).is_sent());
+        assert!(many.fail_renewal(2).is_sent());
     }
 }
 
 #[test]
 fn clock_set_back_does_not_prolong_the_pause() {
-    let mut many = Many::new(5);
+    let mut many = Keepers::new(5);
     for number in 0..3 {
-        many.fail(number);
+        many.fail_renewal(number);
     }
     many.store.now -= 7200;
-    assert!(many.fail(3).is_sent());
+    assert!(many.fail_renewal(3).is_sent());
 }
 
 #[test]
@@ -188,52 +193,52 @@ fn pause_recorded_by_a_fast_clock_ends_when_the_clock_is_corrected() {
         let server = ServerError::from_status(503).retry_after(Some(Duration::from_secs(30)));
         Err(server.into())
     };
-    let mut many = Many::new(3);
+    let mut many = Keepers::new(3);
     assert!(many.renew_grant(0, busy()).is_sent());
     many.store.now += 31;
     let (store, keeper) = (&mut many.store, many.keepers.get_mut(1).unwrap());
     assert!(matches!(store.decide(keeper), Decision::Renew));
-    assert!(matches!(store.go(keeper, Event::Begin), Step::Run(_)));
+    assert!(matches!(store.run(keeper, Event::Begin), Step::Run(_)));
     store.now += 7200;
     drop(store.complete(keeper, busy()));
-    assert!(!many.fail(2).is_sent());
+    assert!(!many.fail_renewal(2).is_sent());
     many.store.now -= 7200;
-    assert!(many.fail(2).is_sent());
+    assert!(many.fail_renewal(2).is_sent());
 }
 
 #[test]
 fn breaker_is_shared_by_clones_but_not_by_other_clients() {
-    let mut many = Many::new(5);
+    let mut many = Keepers::new(5);
     for number in 0..3 {
-        many.fail(number);
+        many.fail_renewal(number);
     }
-    assert!(Many::new(1).fail(0).is_sent());
+    assert!(Keepers::new(1).fail_renewal(0).is_sent());
     // Clones of one client share it.
     let config = config();
-    let mut many = Many::of(&config, 3);
+    let mut many = Keepers::of(&config, 3);
     for number in 0..3 {
-        many.fail(number);
+        many.fail_renewal(number);
     }
     let clone = Arc::new(ClientConfig::clone(&config));
-    assert!(!Many::of(&clone, 4).fail(3).is_sent());
+    assert!(!Keepers::of(&clone, 4).fail_renewal(3).is_sent());
 }
 
 #[test]
 fn valid_token_is_returned_while_the_breaker_is_open() {
     let config = config();
-    let mut many = Many::of(&config, 3);
+    let mut many = Keepers::of(&config, 3);
     for number in 0..3 {
-        many.fail(number);
+        many.fail_renewal(number);
     }
     let mut store = TestStore::with(tokens(1));
     let mut keeper = Keeper::new(config, person()).shared();
     store.now = START + 575;
     many.store.now = store.now;
     // The pause has long passed, and the three grants fail again.
-    assert!(many.fail(0).is_sent());
+    assert!(many.fail_renewal(0).is_sent());
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert_eq!(
-        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.run(&mut keeper, Event::Begin))),
         "a1"
     );
     // No lease was acquired.
@@ -242,5 +247,5 @@ fn valid_token_is_returned_while_the_breaker_is_open() {
     let Decision::Renew = store.decide(&mut keeper) else {
         panic!("a token");
     };
-    assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
+    assert!(matches!(store.run(&mut keeper, Event::Begin), Step::Run(_)));
 }

@@ -60,7 +60,7 @@ fn token_of_unknown_binding_is_returned() {
         let mut store = TestStore::with(tokens);
         assert!(matches!(store.decide(&mut keeper), Decision::Renew));
         assert!(matches!(
-            store.go(&mut keeper, Event::Begin),
+            store.run(&mut keeper, Event::Begin),
             Step::Done(Ok(_))
         ));
         assert_eq!(access_of_decision(store.decide(&mut keeper)), "a1");
@@ -78,7 +78,7 @@ fn worker_keeps_its_token_when_the_store_has_one_for_another_certificate() {
     let mut keeper = worker("old");
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert!(matches!(
-        store.go(&mut keeper, Event::Begin),
+        store.run(&mut keeper, Event::Begin),
         Step::Done(Ok(_))
     ));
     let at = Moment::fixed(UnixTime::from_secs(START), [1; 32]);
@@ -103,7 +103,7 @@ fn workers_with_different_certificates_share_a_record_and_use_their_own_tokens()
             let mut keeper = worker(certificate);
             assert!(matches!(store.decide(&mut keeper), Decision::Renew));
             assert_eq!(
-                access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
+                access_of_outcome(outcome_of(store.run(&mut keeper, Event::Begin))),
                 token
             );
             // The newest refresh token is shared, since the previous one is spent.
@@ -132,7 +132,7 @@ fn workers_with_different_certificates_share_a_record_and_use_their_own_tokens()
         let mut keeper = worker(certificate);
         assert!(matches!(store.decide(&mut keeper), Decision::Renew));
         assert_eq!(
-            access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
+            access_of_outcome(outcome_of(store.run(&mut keeper, Event::Begin))),
             token
         );
     }
@@ -210,7 +210,7 @@ fn older_copy_does_not_replace_newer_tokens_of_another_certificate() {
         Decision::UseAndRenew(_) | Decision::Renew
     ));
     assert_eq!(
-        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.run(&mut keeper, Event::Begin))),
         "a1"
     );
     let refresh = keeper.tokens().unwrap().refresh_token.clone().unwrap();

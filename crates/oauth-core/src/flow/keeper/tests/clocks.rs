@@ -20,15 +20,15 @@ fn with_marker(store: &mut TestStore, at: u64) {
     });
 }
 
-/// How long a caller waits until the token is sent.
-fn pause_of(store: &mut TestStore, keeper: &mut Keeper) -> u64 {
+/// The number of seconds that a caller waits until the refresh token is sent.
+fn seconds_until_sent(store: &mut TestStore, keeper: &mut Keeper) -> u64 {
     assert!(matches!(store.decide(keeper), Decision::Renew));
     let since = store.now;
-    let mut step = store.go(keeper, Event::Begin);
+    let mut step = store.run(keeper, Event::Begin);
     while let Step::Wait(_) = step {
         store.now += 1;
         assert!(store.now < since + HOUR, "nobody sends it");
-        step = store.go(keeper, Event::Elapsed);
+        step = store.run(keeper, Event::Elapsed);
     }
     assert!(matches!(step, Step::Run(_)), "{step:?}");
     store.now - since
@@ -40,7 +40,7 @@ fn marker_with_a_future_time_expires_one_window_after_it_is_seen() {
         let mut store = TestStore::new();
         store.now = START + 700;
         with_marker(&mut store, START + 700 + ahead);
-        let time = pause_of(&mut store, &mut keeper());
+        let time = seconds_until_sent(&mut store, &mut keeper());
         assert_eq!(time, WINDOW, "{ahead} s ahead");
     }
 }
@@ -62,7 +62,7 @@ fn wait_for_a_crashed_worker_depends_on_request_timeout_and_reuse_policy() {
         };
         let mut keeper = keeper().with_policy(policy);
         assert_eq!(
-            pause_of(&mut store, &mut keeper),
+            seconds_until_sent(&mut store, &mut keeper),
             time,
             "{longest} {reuse:?}"
         );
@@ -73,7 +73,7 @@ fn wait_for_a_crashed_worker_depends_on_request_timeout_and_reuse_policy() {
     let mut keeper = keeper();
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert!(matches!(
-        store.go(&mut keeper, Event::Begin),
+        store.run(&mut keeper, Event::Begin),
         Step::Done(Ok(_))
     ));
 }
@@ -83,7 +83,7 @@ fn expired_marker_delays_no_renewal() {
     let mut store = TestStore::new();
     store.now = START + 700;
     with_marker(&mut store, START + 600);
-    assert_eq!(pause_of(&mut store, &mut keeper()), 0);
+    assert_eq!(seconds_until_sent(&mut store, &mut keeper()), 0);
 }
 
 #[test]
@@ -93,14 +93,17 @@ fn clock_set_back_during_a_wait_prolongs_it_by_at_most_one_window() {
     with_marker(&mut store, START + 2 * HOUR);
     let mut keeper = keeper();
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
-    assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Wait(_)));
+    assert!(matches!(
+        store.run(&mut keeper, Event::Begin),
+        Step::Wait(_)
+    ));
     store.now = START + 700;
-    let mut step = store.go(&mut keeper, Event::Elapsed);
+    let mut step = store.run(&mut keeper, Event::Elapsed);
     let since = store.now;
     while let Step::Wait(_) = step {
         store.now += 1;
         assert!(store.now <= since + WINDOW, "nobody sends it");
-        step = store.go(&mut keeper, Event::Elapsed);
+        step = store.run(&mut keeper, Event::Elapsed);
     }
     assert!(matches!(step, Step::Run(_)), "{step:?}");
 }
@@ -133,7 +136,7 @@ fn token_obtained_in_the_future_is_renewed_once() {
         let mut store = TestStore::with(tokens_from(1, START + ahead));
         let mut first = keeper();
         assert!(matches!(store.decide(&mut first), Decision::Renew));
-        let step = store.go(&mut first, Event::Begin);
+        let step = store.run(&mut first, Event::Begin);
         if is_renewed {
             assert!(matches!(step, Step::Run(_)), "{ahead} s ahead: {step:?}");
             store
@@ -143,7 +146,7 @@ fn token_obtained_in_the_future_is_renewed_once() {
         // A worker that starts later, and the first one, find the token fresh.
         let mut second = keeper();
         let _ = store.decide(&mut second);
-        let step = store.go(&mut second, Event::Begin);
+        let step = store.run(&mut second, Event::Begin);
         let expected = if is_renewed { "a2" } else { "a1" };
         assert_eq!(
             access_of_outcome(outcome_of(step)),
@@ -158,7 +161,7 @@ fn token_obtained_in_the_future_is_renewed_once() {
 fn token_in_memory_is_renewed_when_the_clock_is_set_back() {
     let mut store = TestStore::new();
     store.now = START + 24 * HOUR;
-    let mut keeper = alone();
+    let mut keeper = unshared_keeper();
     keeper
         .replace(&store.at(), tokens_from(1, store.now))
         .unwrap();
@@ -173,9 +176,9 @@ fn token_in_memory_is_renewed_when_the_clock_is_set_back() {
 
 #[test]
 fn token_obtained_in_the_future_that_cannot_be_renewed_expires_one_lifetime_after_it_is_seen() {
-    let mut ahead = tokens_from(1, START + 24 * HOUR);
-    ahead.refresh_token = None;
-    let mut store = TestStore::with(ahead);
+    let mut future_tokens = tokens_from(1, START + 24 * HOUR);
+    future_tokens.refresh_token = None;
+    let mut store = TestStore::with(future_tokens);
     let mut keeper = keeper();
     for second in [0, 10, 599] {
         store.now = START + second;
@@ -184,14 +187,14 @@ fn token_obtained_in_the_future_that_cannot_be_renewed_expires_one_lifetime_afte
             decision => {
                 // Nothing is to be found in the store that is not in memory.
                 assert_ne!(second, 10, "{decision:?}");
-                outcome_of(store.go(&mut keeper, Event::Begin))
+                outcome_of(store.run(&mut keeper, Event::Begin))
             }
         };
         assert_eq!(access_of_outcome(given), "a1", "after {second} s");
     }
     store.now = START + 600;
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
-    let error = outcome_of(store.go(&mut keeper, Event::Begin));
+    let error = outcome_of(store.run(&mut keeper, Event::Begin));
     assert_eq!(code(error), "grant.no_refresh_token");
 }
 
@@ -205,7 +208,7 @@ fn commands_on_machines_with_clocks_hours_apart_do_not_renew_in_a_loop() {
         store.now = START + second + (second % 2) * 2 * HOUR;
         let mut keeper = keeper();
         let _ = store.decide(&mut keeper);
-        if let Step::Run(_) = store.go(&mut keeper, Event::Begin) {
+        if let Step::Run(_) = store.run(&mut keeper, Event::Begin) {
             sent += 1;
             let fresh = tokens_from(sent + 1, store.now);
             store.complete(&mut keeper, Ok(fresh)).unwrap();
@@ -253,7 +256,7 @@ fn renewal_is_allowed_exactly_after_the_reported_retry_after() {
         for millis in [0, 1, 500, 999] {
             let pause = Some(Duration::from_secs(named));
             let busy = Error::from(ServerError::from_status(503).retry_after(pause));
-            let mut keeper = alone();
+            let mut keeper = unshared_keeper();
             keeper
                 .replace(&TestStore::new().at(), tokens_from(1, START))
                 .unwrap();
@@ -309,7 +312,7 @@ fn retry_after_is_reported_only_for_failures_that_waiting_can_resolve() {
 /// lifetimes; later tokens have the last one.
 fn requests(lifetimes: &[u64], seconds: u64) -> Vec<u64> {
     let mut store = TestStore::new();
-    let mut keeper = alone();
+    let mut keeper = unshared_keeper();
     let mut first = tokens(1);
     first.expires_in = lifetimes.first().copied();
     keeper.replace(&store.at(), first).unwrap();
@@ -362,7 +365,7 @@ fn token_that_expired_during_sleep_is_renewed_once() {
     let mut keeper = keeper();
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert_eq!(
-        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.run(&mut keeper, Event::Begin))),
         "a1"
     );
     store.now = START + 8 * HOUR;
@@ -388,7 +391,7 @@ fn workers_with_clocks_hours_apart_do_not_renew_in_a_loop() {
             ) {
                 continue;
             }
-            if let Step::Run(_) = store.go(keeper, Event::Begin) {
+            if let Step::Run(_) = store.run(keeper, Event::Begin) {
                 sent += 1;
                 let fresh = tokens_from(sent + 1, store.now);
                 store.complete(keeper, Ok(fresh)).unwrap();
@@ -404,7 +407,7 @@ fn clock_correction_causes_a_single_renewal() {
     for (wrong, right) in [(START + 2 * HOUR, START + 60), (START, START + 2 * HOUR)] {
         let mut store = TestStore::new();
         store.now = wrong;
-        let mut keeper = alone();
+        let mut keeper = unshared_keeper();
         keeper.replace(&store.at(), tokens_from(1, wrong)).unwrap();
         assert_eq!(access_of_decision(store.decide(&mut keeper)), "a1");
         let (mut sent, mut last) = (0, tokens_from(1, wrong));

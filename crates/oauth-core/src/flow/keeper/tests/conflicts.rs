@@ -34,11 +34,14 @@ fn resume_with_conflicts(
 
 #[test]
 fn repeated_store_conflicts_are_retried_with_growing_pauses_and_then_reported() {
-    let grown = |(saves, pauses, outcome): (usize, Vec<u64>, Outcome)| {
+    let check_pauses = |(saves, pauses, outcome): (usize, Vec<u64>, Outcome)| {
         assert_eq!((saves, pauses.len()), (9, 7), "{pauses:?}");
         for (number, pause) in pauses.iter().enumerate() {
-            let middle = 25 << number;
-            assert!((middle / 2..=middle * 3 / 2).contains(pause), "{pauses:?}");
+            let expected_pause = 25 << number;
+            assert!(
+                (expected_pause / 2..=expected_pause * 3 / 2).contains(pause),
+                "{pauses:?}"
+            );
         }
         outcome
     };
@@ -47,7 +50,7 @@ fn repeated_store_conflicts_are_retried_with_growing_pauses_and_then_reported() 
     let mut keeper_of_mark = keeper();
     store.now = START + 601;
     let _ = store.decide(&mut keeper_of_mark);
-    let outcome = grown(resume_with_conflicts(
+    let outcome = check_pauses(resume_with_conflicts(
         &mut store,
         &mut keeper_of_mark,
         Event::Begin,
@@ -64,10 +67,10 @@ fn repeated_store_conflicts_are_retried_with_growing_pauses_and_then_reported() 
     let mut keeper_of_tokens = keeper();
     store.now = START + 601;
     let _ = store.decide(&mut keeper_of_tokens);
-    let step = store.go(&mut keeper_of_tokens, Event::Begin);
+    let step = store.run(&mut keeper_of_tokens, Event::Begin);
     assert!(matches!(step, Step::Run(_)));
     let fresh = Event::Completed(Ok(tokens_from(2, store.now)));
-    let outcome = grown(resume_with_conflicts(
+    let outcome = check_pauses(resume_with_conflicts(
         &mut store,
         &mut keeper_of_tokens,
         fresh,
@@ -77,7 +80,7 @@ fn repeated_store_conflicts_are_retried_with_growing_pauses_and_then_reported() 
     store.now += 60;
     assert!(keeper_of_tokens.save_again());
     assert_eq!(
-        access_of_outcome(outcome_of(store.go(&mut keeper_of_tokens, Event::Begin))),
+        access_of_outcome(outcome_of(store.run(&mut keeper_of_tokens, Event::Begin))),
         "a2"
     );
     assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a2");
@@ -86,7 +89,7 @@ fn repeated_store_conflicts_are_retried_with_growing_pauses_and_then_reported() 
     let mut keeper_of_login = keeper();
     keeper_of_login.replace(&store.at(), tokens(5)).unwrap();
     assert!(keeper_of_login.save_again());
-    let outcome = grown(resume_with_conflicts(
+    let outcome = check_pauses(resume_with_conflicts(
         &mut store,
         &mut keeper_of_login,
         Event::Begin,
@@ -102,10 +105,10 @@ fn repeated_store_conflicts_are_retried_with_growing_pauses_and_then_reported() 
     let mut keeper_of_end = keeper();
     store.now = START + 601;
     let _ = store.decide(&mut keeper_of_end);
-    let step = store.go(&mut keeper_of_end, Event::Begin);
+    let step = store.run(&mut keeper_of_end, Event::Begin);
     assert!(matches!(step, Step::Run(_)));
     let ended = Event::Completed(Err(invalid_grant()));
-    let outcome = grown(resume_with_conflicts(&mut store, &mut keeper_of_end, ended));
+    let outcome = check_pauses(resume_with_conflicts(&mut store, &mut keeper_of_end, ended));
     assert_eq!(code(outcome), "store.conflict");
 }
 
@@ -126,7 +129,7 @@ fn tokens_whose_save_is_abandoned_during_a_conflict_are_stored_later() {
     store.is_down = false;
     assert!(keeper.save_again());
     assert_eq!(
-        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.run(&mut keeper, Event::Begin))),
         "a2"
     );
     assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a2");
@@ -154,7 +157,7 @@ fn tokens_of_an_abandoned_save_are_not_returned_after_earlier_unsaved_ones() {
     let decision = keeper.ask(store.now(), Some(&tokens(1)));
     assert!(matches!(decision, Decision::Wait), "{decision:?}");
     store.now += 100;
-    let step = store.go(&mut keeper, Event::Failed(lost_reply()));
+    let step = store.run(&mut keeper, Event::Failed(lost_reply()));
     assert!(matches!(step, Step::Run(_)), "{step:?}");
     let fresh = tokens_from(2, store.now);
     let step = keeper.resume(&store.at(), Event::Completed(Ok(fresh)));

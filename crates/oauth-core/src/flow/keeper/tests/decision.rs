@@ -61,7 +61,7 @@ fn refused_token_is_not_taken_from_the_store_again() {
         keeper.ask(store.now(), Some(&tokens(1))),
         Decision::Renew
     ));
-    assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
+    assert!(matches!(store.run(&mut keeper, Event::Begin), Step::Run(_)));
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn token_refused_during_a_renewal_is_not_returned_as_its_outcome() {
     };
     keeper.refuse(&tokens(1));
     let loaded = Event::Loaded(store.entry.clone());
-    assert!(matches!(store.go(&mut keeper, loaded), Step::Wait(_)));
+    assert!(matches!(store.run(&mut keeper, loaded), Step::Wait(_)));
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn token_without_lifetime_is_used_until_it_is_refused() {
     let mut store = TestStore::new();
     let mut endless = tokens(1);
     endless.expires_in = None;
-    let mut keeper = alone();
+    let mut keeper = unshared_keeper();
     keeper.replace(&store.at(), endless.clone()).unwrap();
     store.now = START + 40_000_000;
     assert_eq!(access_of_decision(store.decide(&mut keeper)), "a1");
@@ -102,17 +102,17 @@ fn access_token_without_refresh_token_is_used_until_it_expires() {
     let mut store = TestStore::new();
     let mut bare = tokens(1);
     bare.refresh_token = None;
-    let mut keeper = alone();
+    let mut keeper = unshared_keeper();
     keeper.replace(&store.at(), bare).unwrap();
     store.now = START + 599;
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert_eq!(
-        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.run(&mut keeper, Event::Begin))),
         "a1"
     );
     store.now = START + 602;
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
-    let outcome = outcome_of(store.go(&mut keeper, Event::Begin));
+    let outcome = outcome_of(store.run(&mut keeper, Event::Begin));
     assert_eq!(code(outcome), "grant.no_refresh_token");
 }
 
@@ -135,7 +135,7 @@ fn renewal_times_of_workers_are_spread_by_jitter() {
 #[test]
 fn keeper_without_a_store_renews_with_a_single_request() {
     let mut store = TestStore::new();
-    let mut keeper = alone();
+    let mut keeper = unshared_keeper();
     keeper.replace(&store.at(), tokens(1)).unwrap();
     store.now = START + 580;
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
@@ -168,7 +168,7 @@ fn out_of_order_event_ends_the_renewal_with_an_error() {
     assert!(!keeper.is_busy());
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert_eq!(
-        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.run(&mut keeper, Event::Begin))),
         "a1"
     );
 }
@@ -185,7 +185,7 @@ fn repeated_refusals_make_fifty_workers_renew_as_rarely_as_one() {
             let Decision::Renew = keeper.ask(store.now(), Some(last)) else {
                 continue;
             };
-            *last = match store.go(keeper, Event::Begin) {
+            *last = match store.run(keeper, Event::Begin) {
                 Step::Done(outcome) => outcome.map_or(last.clone(), |newer| (*newer).clone()),
                 Step::Run(_) => {
                     renewed += 1;
@@ -252,7 +252,7 @@ fn renewal_returning_the_same_refused_token_slows_down_renewals() {
                 let Decision::Renew = keeper.ask(store.now(), Some(&tokens(1))) else {
                     continue;
                 };
-                match store.go(keeper, Event::Begin) {
+                match store.run(keeper, Event::Begin) {
                     Step::Done(_) => {}
                     Step::Run(_) => {
                         renewed += 1;
@@ -287,7 +287,7 @@ fn closed_keeper_starts_no_request_and_completes_a_sent_one() {
         }
         keeper.drain();
         // Callers that wait for this renewal get the same as a later caller.
-        let error = outcome_of(store.go(&mut keeper, event)).unwrap_err();
+        let error = outcome_of(store.run(&mut keeper, event)).unwrap_err();
         assert_eq!(error.code(), "token_source.closed");
         assert_eq!(error.advice(), Advice::GiveUp);
         assert!(store.record().in_flight.is_none());
@@ -297,7 +297,7 @@ fn closed_keeper_starts_no_request_and_completes_a_sent_one() {
     let mut keeper = keeper();
     store.now = START + 601;
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
-    assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
+    assert!(matches!(store.run(&mut keeper, Event::Begin), Step::Run(_)));
     keeper.drain();
     assert!(matches!(store.decide(&mut keeper), Decision::Wait));
     let fresh = tokens_from(2, store.now);
@@ -325,7 +325,7 @@ fn keeper_known(number: u32) -> Keeper {
     let mut store = TestStore::with(tokens(number));
     let mut keeper = keeper();
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
-    outcome_of(store.go(&mut keeper, Event::Begin)).unwrap();
+    outcome_of(store.run(&mut keeper, Event::Begin)).unwrap();
     keeper
 }
 

@@ -21,7 +21,7 @@ fn lost_reply_with_unknown_reuse_is_retried_after_the_token_expires() {
     // The first check finds that it must wait, and there is no second one before the end.
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert_eq!(
-        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.run(&mut keeper, Event::Begin))),
         "a1"
     );
     store.now = START + 599;
@@ -36,10 +36,10 @@ fn lost_reply_with_unknown_reuse_is_retried_after_the_token_expires() {
 fn lost_reply_with_unknown_reuse_is_retried_at_once_if_the_token_is_refused() {
     let (mut keeper, mut store, _) = failed_renewal(Reuse::Unknown, lost_reply());
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
-    outcome_of(store.go(&mut keeper, Event::Begin)).unwrap();
+    outcome_of(store.run(&mut keeper, Event::Begin)).unwrap();
     let decision = keeper.ask(store.now(), Some(&tokens(1)));
     assert!(matches!(decision, Decision::Renew), "{decision:?}");
-    assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
+    assert!(matches!(store.run(&mut keeper, Event::Begin), Step::Run(_)));
 }
 
 #[test]
@@ -48,14 +48,14 @@ fn lost_reply_with_revoking_reuse_ends_the_grant() {
     assert_eq!(access_of_outcome(outcome), "a1");
     store.now = START + 600;
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
-    let outcome = outcome_of(store.go(&mut keeper, Event::Begin));
+    let outcome = outcome_of(store.run(&mut keeper, Event::Begin));
     let error = outcome.unwrap_err();
     assert_eq!(error.code(), "grant.outcome_unknown");
     assert_eq!(error.advice(), Advice::Reauthorize);
     // Other workers read it and do not send either.
     let mut other = keeper_for(Reuse::Unknown);
     assert!(matches!(store.decide(&mut other), Decision::Renew));
-    let outcome = outcome_of(store.go(&mut other, Event::Begin));
+    let outcome = outcome_of(store.run(&mut other, Event::Begin));
     assert_eq!(code(outcome), "grant.outcome_unknown");
     assert!(!store.log.contains(&"run"));
 }
@@ -106,7 +106,7 @@ fn lost_reply_is_retried_at_once_if_the_server_never_rotated() {
     let _ = store.decide(&mut keeper);
     assert_eq!(code(store.renew(&mut keeper, Err(lost_reply()))), "lost");
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
-    assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
+    assert!(matches!(store.run(&mut keeper, Event::Begin), Step::Run(_)));
 }
 
 #[test]
@@ -131,15 +131,16 @@ fn other_worker_waits_for_the_longest_request_before_resending() {
     let mut other = keeper();
     store.now = START + 601;
     assert!(matches!(store.decide(&mut other), Decision::Renew));
-    assert!(matches!(store.go(&mut other, Event::Begin), Step::Wait(_)));
+    assert!(matches!(store.run(&mut other, Event::Begin), Step::Wait(_)));
     // Marked at 580; a lease, the longest request and a margin are 55 s in total.
     store.now = START + 634;
     assert!(matches!(
-        store.go(&mut other, Event::Elapsed),
+        store.run(&mut other, Event::Elapsed),
         Step::Wait(_)
     ));
     store.now = START + 635;
-    assert!(matches!(store.go(&mut other, Event::Elapsed), Step::Run(_)));
+    let step = store.run(&mut other, Event::Elapsed);
+    assert!(matches!(step, Step::Run(_)));
 }
 
 #[test]
@@ -158,21 +159,24 @@ fn marker_is_removed_if_the_refresh_token_was_not_spent() {
         assert!(store.record().in_flight.is_none());
         store.now = START + 600;
         assert!(matches!(store.decide(&mut keeper), Decision::Renew));
-        assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
+        assert!(matches!(store.run(&mut keeper, Event::Begin), Step::Run(_)));
     }
 }
 
 /// Gateways fail in many ways, so the server may have processed the request.
 #[test]
 fn ambiguous_error_reply_keeps_the_marker() {
-    let bare = [
+    let without_code = [
         400, 403, 404, 408, 413, 425, 499, 500, 501, 502, 503, 504, 520, 522, 524, 598,
     ];
-    let bare = bare.map(ServerError::from_status).into_iter();
-    let fallen =
+    let without_code = without_code.map(ServerError::from_status).into_iter();
+    let server_errors =
         [400, 500, 503].map(|status| ServerError::from_status(status).with_code("server_error"));
     let gateway = ServerError::from_status(502).with_code("temporarily_unavailable");
-    let errors = bare.chain(fallen).chain([gateway]).map(Error::from);
+    let errors = without_code
+        .chain(server_errors)
+        .chain([gateway])
+        .map(Error::from);
     for error in errors.chain([Misuse::OutOfOrder.into(), Misuse::NoClock.into()]) {
         let expected = format!("{error}");
         let (mut keeper, mut store, _) = failed_renewal(Reuse::Revokes, error);
@@ -182,7 +186,7 @@ fn ambiguous_error_reply_keeps_the_marker() {
             matches!(store.decide(&mut keeper), Decision::Renew),
             "{expected}"
         );
-        let outcome = outcome_of(store.go(&mut keeper, Event::Begin));
+        let outcome = outcome_of(store.run(&mut keeper, Event::Begin));
         assert_eq!(code(outcome), "grant.outcome_unknown", "{expected}");
     }
 }
@@ -204,12 +208,12 @@ fn attempt_known_to_be_unsent_revives_a_grant_that_others_ended() {
     };
     // The marker is stored, but the reply is lost.
     store.entry = Some(Entry { version: 2, record });
-    let outcome = outcome_of(store.go(&mut keeper, Event::Failed(lost_reply())));
+    let outcome = outcome_of(store.run(&mut keeper, Event::Failed(lost_reply())));
     assert_eq!(code(outcome), "lost");
     let mut other = keeper_for(Reuse::Revokes);
     store.now += 76;
     let _ = store.decide(&mut other);
-    let outcome = outcome_of(store.go(&mut other, Event::Begin));
+    let outcome = outcome_of(store.run(&mut other, Event::Begin));
     assert_eq!(code(outcome), "grant.outcome_unknown");
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     let fresh = tokens_from(2, store.now);
@@ -223,7 +227,7 @@ fn invalid_grant_does_not_end_a_grant_renewed_by_another_worker() {
     let mut keeper = keeper();
     store.now = START + 601;
     let _ = store.decide(&mut keeper);
-    assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
+    assert!(matches!(store.run(&mut keeper, Event::Begin), Step::Run(_)));
     store.save_elsewhere(&Record::from_tokens(Arc::new(tokens_from(2, store.now))));
     let version = store.version();
     let outcome = store.complete(&mut keeper, Err(invalid_grant()));
@@ -239,7 +243,7 @@ fn invalid_grant_is_stored_and_ends_requests_until_a_login() {
     assert_eq!(code(outcome), "denied.invalid_grant");
     let mut other = keeper_for(Reuse::Unknown);
     assert!(matches!(store.decide(&mut other), Decision::Renew));
-    let outcome = outcome_of(store.go(&mut other, Event::Begin));
+    let outcome = outcome_of(store.run(&mut other, Event::Begin));
     assert_eq!(code(outcome), "denied.invalid_grant");
     assert_eq!(store.log, ["load"]);
     keeper
@@ -250,14 +254,14 @@ fn invalid_grant_is_stored_and_ends_requests_until_a_login() {
         Decision::UseAndRenew(_)
     ));
     assert_eq!(
-        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.run(&mut keeper, Event::Begin))),
         "a5"
     );
     // The other worker learns of it within a second.
     store.now += 1;
     assert!(matches!(store.decide(&mut other), Decision::Renew));
     assert_eq!(
-        access_of_outcome(outcome_of(store.go(&mut other, Event::Begin))),
+        access_of_outcome(outcome_of(store.run(&mut other, Event::Begin))),
         "a5"
     );
 }
@@ -268,7 +272,7 @@ fn invalid_grant_is_not_reported_while_the_store_is_unavailable() {
     let mut keeper = keeper();
     store.now = START + 601;
     let _ = store.decide(&mut keeper);
-    assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
+    assert!(matches!(store.run(&mut keeper, Event::Begin), Step::Run(_)));
     store.is_down = true;
     let outcome = store.complete(&mut keeper, Err(invalid_grant()));
     assert_eq!(code(outcome), "lost");
@@ -280,13 +284,13 @@ fn invalid_grant_is_not_reported_if_the_record_changes_before_the_save() {
     let mut keeper = keeper();
     store.now = START + 601;
     let _ = store.decide(&mut keeper);
-    assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
+    assert!(matches!(store.run(&mut keeper, Event::Begin), Step::Run(_)));
     let step = keeper.resume(&store.at(), Event::Completed(Err(invalid_grant())));
     assert!(matches!(step, Step::Load));
     let step = keeper.resume(&store.at(), Event::Loaded(store.entry.clone()));
     assert!(matches!(step, Step::Save { .. }));
     store.save_elsewhere(&Record::from_tokens(Arc::new(tokens_from(2, store.now))));
-    let outcome = outcome_of(store.go(&mut keeper, Event::Saved(SaveOutcome::Conflict)));
+    let outcome = outcome_of(store.run(&mut keeper, Event::Saved(SaveOutcome::Conflict)));
     assert_eq!(access_of_outcome(outcome), "a2");
 }
 
@@ -340,10 +344,10 @@ fn abandoned_request_counts_as_sent_and_abandoned_marker_does_not() {
     store.entry = Some(Entry { version: 2, record });
     keeper.abandon(&store.at());
     let _ = store.decide(&mut keeper);
-    assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
+    assert!(matches!(store.run(&mut keeper, Event::Begin), Step::Run(_)));
     keeper.abandon(&store.at());
     let _ = store.decide(&mut keeper);
-    let outcome = outcome_of(store.go(&mut keeper, Event::Begin));
+    let outcome = outcome_of(store.run(&mut keeper, Event::Begin));
     assert_eq!(code(outcome), "grant.outcome_unknown");
 }
 
@@ -357,7 +361,7 @@ fn stored_end_with_a_nonfinal_error_code_is_ignored() {
     let mut keeper = keeper();
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert_eq!(
-        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.run(&mut keeper, Event::Begin))),
         "a1"
     );
 }
@@ -376,11 +380,11 @@ fn one_unrotated_refresh_does_not_prove_that_a_revoking_server_never_rotates() {
     assert_eq!(code(store.renew(&mut keeper, Err(lost_reply()))), "lost");
     assert!(store.record().in_flight.is_some());
     let _ = store.decide(&mut keeper);
-    let outcome = outcome_of(store.go(&mut keeper, Event::Begin));
+    let outcome = outcome_of(store.run(&mut keeper, Event::Begin));
     assert_eq!(code(outcome), "grant.outcome_unknown");
 }
 
-fn busy(seconds: u64) -> Error {
+fn busy_error(seconds: u64) -> Error {
     let pause = Some(Duration::from_secs(seconds));
     Error::from(ServerError::from_status(503).retry_after(pause))
 }
@@ -398,14 +402,14 @@ fn retry_after_is_shared_with_all_workers_through_the_store() {
         store.now = START + 700;
         let mut first = make();
         let _ = store.decide(&mut first);
-        let outcome = store.renew(&mut first, Err(busy(40)));
+        let outcome = store.renew(&mut first, Err(busy_error(40)));
         assert_eq!(code(outcome), "denied.busy");
         let mut worker = make();
         for now in [START + 705, START + 740] {
             store.now = now;
             match store.decide(&mut worker) {
                 Decision::Renew => {
-                    let error = outcome_of(store.go(&mut worker, Event::Begin)).unwrap_err();
+                    let error = outcome_of(store.run(&mut worker, Event::Begin)).unwrap_err();
                     let rest = error.advice().after().unwrap();
                     assert_eq!((error.code(), rest.as_secs()), ("denied.busy", 36));
                 }
@@ -418,14 +422,13 @@ fn retry_after_is_shared_with_all_workers_through_the_store() {
         assert!(matches!(store.decide(&mut worker), Decision::Renew));
         if kind == 0 {
             // The server may have processed the request.
-            assert!(matches!(store.go(&mut worker, Event::Begin), Step::Wait(_)));
+            let step = store.run(&mut worker, Event::Begin);
+            assert!(matches!(step, Step::Wait(_)));
             store.now = START + 755;
-            assert!(matches!(
-                store.go(&mut worker, Event::Elapsed),
-                Step::Run(_)
-            ));
+            let step = store.run(&mut worker, Event::Elapsed);
+            assert!(matches!(step, Step::Run(_)));
         } else {
-            assert!(matches!(store.go(&mut worker, Event::Begin), Step::Run(_)));
+            assert!(matches!(store.run(&mut worker, Event::Begin), Step::Run(_)));
         }
         let fresh = tokens_from(2, store.now);
         assert_eq!(
@@ -442,25 +445,25 @@ fn pause_stored_by_a_fast_clock_ends_in_time() {
     let mut first = keeper_for(Reuse::Tolerated);
     store.now = START + 7200;
     let _ = store.decide(&mut first);
-    store.renew(&mut first, Err(busy(60))).unwrap_err();
+    store.renew(&mut first, Err(busy_error(60))).unwrap_err();
     let mut worker = keeper_for(Reuse::Tolerated);
     store.now = START + 700;
     let _ = store.decide(&mut worker);
-    let outcome = outcome_of(store.go(&mut worker, Event::Begin));
+    let outcome = outcome_of(store.run(&mut worker, Event::Begin));
     assert_eq!(code(outcome), "denied.busy");
     store.now += 61;
     assert!(matches!(store.decide(&mut worker), Decision::Renew));
-    assert!(matches!(store.go(&mut worker, Event::Begin), Step::Run(_)));
+    assert!(matches!(store.run(&mut worker, Event::Begin), Step::Run(_)));
 }
 
 #[test]
 fn stored_pause_does_not_withhold_a_valid_token() {
-    let (_, mut store, outcome) = failed_renewal(Reuse::Unknown, busy(60));
+    let (_, mut store, outcome) = failed_renewal(Reuse::Unknown, busy_error(60));
     assert_eq!(access_of_outcome(outcome), "a1");
     let mut other = keeper();
     assert!(matches!(store.decide(&mut other), Decision::Renew));
     assert_eq!(
-        access_of_outcome(outcome_of(store.go(&mut other, Event::Begin))),
+        access_of_outcome(outcome_of(store.run(&mut other, Event::Begin))),
         "a1"
     );
     assert!(!store.log.contains(&"run"));
@@ -472,10 +475,10 @@ fn unsent_attempt_is_remembered_after_the_next_renewal() {
     let mut store = TestStore::with(tokens(1));
     store.now = START + 601;
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
-    let Step::Run(_) = store.go(&mut keeper, Event::Begin) else {
+    let Step::Run(_) = store.run(&mut keeper, Event::Begin) else {
         panic!("no request");
     };
-    let marked = store.entry.clone().unwrap();
+    let entry_with_marker = store.entry.clone().unwrap();
     let unsent = Error::lost(Cause::unsent("no connection"));
     assert!(store.complete(&mut keeper, Err(unsent)).is_err());
     store.now += 5;
@@ -485,7 +488,7 @@ fn unsent_attempt_is_remembered_after_the_next_renewal() {
     store.renew(&mut keeper, Ok(fresh)).unwrap();
     // The store loses that, and another worker restores its record with the marker.
     let version = store.version() + 1;
-    let record = marked.record;
+    let record = entry_with_marker.record;
     store.entry = Some(Entry { version, record });
     store.now += 1200;
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));

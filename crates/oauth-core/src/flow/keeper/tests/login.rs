@@ -41,7 +41,7 @@ fn log_in_after(steps: usize, mut keeper: Keeper, mut store: TestStore) -> (Keep
     while !keeper.is_stored() {
         store.now += 1;
         if matches!(store.decide(&mut keeper), Decision::UseAndRenew(_)) {
-            outcome_of(store.go(&mut keeper, Event::Begin)).unwrap();
+            outcome_of(store.run(&mut keeper, Event::Begin)).unwrap();
         }
     }
     (keeper, store)
@@ -96,7 +96,7 @@ fn later_login_is_stored_even_while_the_first_is_being_saved() {
     keeper.replace(&store.at(), tokens(6)).unwrap();
     let event = answer(&mut store, step).unwrap();
     assert_eq!(
-        access_of_outcome(outcome_of(store.go(&mut keeper, event))),
+        access_of_outcome(outcome_of(store.run(&mut keeper, event))),
         "a6"
     );
     assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a6");
@@ -106,13 +106,15 @@ fn later_login_is_stored_even_while_the_first_is_being_saved() {
 #[test]
 fn login_before_the_first_step_makes_the_renewal_unnecessary() {
     let mut store = TestStore::new();
-    let mut keeper = alone().with_tokens(&store.at(), tokens(1)).unwrap();
+    let mut keeper = unshared_keeper()
+        .with_tokens(&store.at(), tokens(1))
+        .unwrap();
     store.now = START + 601;
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     let login = tokens_from(5, store.now);
     keeper.replace(&store.at(), login).unwrap();
     assert_eq!(
-        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.run(&mut keeper, Event::Begin))),
         "a5"
     );
     assert_eq!(store.log, [""; 0]);
@@ -141,7 +143,7 @@ fn record_read_from_the_store_is_not_saved_as_a_login() {
         Decision::UseAndRenew(_)
     ));
     assert_eq!(
-        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.run(&mut keeper, Event::Begin))),
         "a2"
     );
     assert_eq!(store.log, ["load"]);
@@ -163,7 +165,7 @@ fn older_copy_does_not_replace_its_renewed_successor() {
         let mut store = TestStore::new();
         let mut first = build(store.at(), login.clone());
         let _ = store.decide(&mut first);
-        outcome_of(store.go(&mut first, Event::Begin)).unwrap();
+        outcome_of(store.run(&mut first, Event::Begin)).unwrap();
         store.now += later;
         assert!(matches!(
             first.ask(store.now(), Some(&login)),
@@ -176,7 +178,7 @@ fn older_copy_does_not_replace_its_renewed_successor() {
         let mut again = build(store.at(), login.clone());
         assert!(matches!(store.decide(&mut again), Decision::UseAndRenew(_)));
         assert_eq!(
-            access_of_outcome(outcome_of(store.go(&mut again, Event::Begin))),
+            access_of_outcome(outcome_of(store.run(&mut again, Event::Begin))),
             "a2"
         );
         assert_eq!(store.log, ["load"]);
@@ -185,7 +187,7 @@ fn older_copy_does_not_replace_its_renewed_successor() {
         again.replace(&store.at(), tokens(5)).unwrap();
         let _ = store.decide(&mut again);
         assert_eq!(
-            access_of_outcome(outcome_of(store.go(&mut again, Event::Begin))),
+            access_of_outcome(outcome_of(store.run(&mut again, Event::Begin))),
             "a5"
         );
     }
@@ -203,12 +205,12 @@ fn users_grant_and_client_grant_have_different_keys() {
 #[test]
 fn users_grant_in_a_store_requires_a_subject() {
     let mut store = TestStore::new();
-    let mut nobodys = alone().shared();
-    nobodys.replace(&store.at(), tokens(1)).unwrap();
-    let decision = store.decide(&mut nobodys);
+    let mut shared_unnamed = unshared_keeper().shared();
+    shared_unnamed.replace(&store.at(), tokens(1)).unwrap();
+    let decision = store.decide(&mut shared_unnamed);
     assert!(matches!(&decision, Decision::Fail(error) if error.code() == "grant.subject_missing"));
     // Without a store, no other worker can find the record.
-    let mut unnamed = alone();
+    let mut unnamed = unshared_keeper();
     unnamed.replace(&store.at(), tokens(1)).unwrap();
     assert_eq!(access_of_decision(store.decide(&mut unnamed)), "a1");
 }

@@ -45,7 +45,7 @@ fn sent(mut keeper: Keeper) -> (Keeper, TestStore) {
     let mut store = TestStore::with(tokens(1));
     store.now = START + 601;
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
-    assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
+    assert!(matches!(store.run(&mut keeper, Event::Begin), Step::Run(_)));
     (keeper, store)
 }
 
@@ -59,7 +59,7 @@ fn tokens_received_after_a_logout_are_revoked() {
     ] {
         let (mut keeper, mut store) = sent(keeper_with_revocation());
         store.remove();
-        let Step::Run(mut revocation) = store.go(&mut keeper, Event::Completed(Ok(fresh))) else {
+        let Step::Run(mut revocation) = store.run(&mut keeper, Event::Completed(Ok(fresh))) else {
             panic!("nothing is revoked");
         };
         let Ok(Move::Send(request)) = revocation.resume(&store.at(), Input::Begin) else {
@@ -74,11 +74,11 @@ fn tokens_received_after_a_logout_are_revoked() {
             panic!("no tokens come of it");
         };
         store.log.clear();
-        outcome_of(store.go(&mut keeper, Event::Completed(Err(error)))).unwrap_err();
+        outcome_of(store.run(&mut keeper, Event::Completed(Err(error)))).unwrap_err();
         assert_eq!(store.log, ["release"]);
         assert!(store.entry.as_ref().unwrap().is_removed());
         assert!(matches!(store.decide(&mut keeper), Decision::Renew));
-        let outcome = outcome_of(store.go(&mut keeper, Event::Begin));
+        let outcome = outcome_of(store.run(&mut keeper, Event::Begin));
         assert_eq!(code(outcome), "grant.no_refresh_token");
     }
 }
@@ -91,7 +91,7 @@ fn missing_or_failing_revocation_leaves_the_record_removed() {
     assert!(store.entry.as_ref().unwrap().is_removed());
     let (mut keeper, mut store) = sent(keeper_with_revocation());
     store.remove();
-    let step = store.go(&mut keeper, Event::Completed(Ok(tokens(2))));
+    let step = store.run(&mut keeper, Event::Completed(Ok(tokens(2))));
     assert!(matches!(step, Step::Run(_)));
     store.complete(&mut keeper, Err(lost_reply())).unwrap_err();
     assert!(store.entry.as_ref().unwrap().is_removed());
@@ -131,14 +131,14 @@ fn logout_after_the_record_was_read_prevents_the_login_from_being_stored() {
             .unwrap();
         store.remove();
         assert!(keeper.save_again());
-        let Step::Run(mut revocation) = store.go(&mut keeper, Event::Begin) else {
+        let Step::Run(mut revocation) = store.run(&mut keeper, Event::Begin) else {
             panic!("nothing is revoked");
         };
         let Ok(Move::Send(request)) = revocation.resume(&at, Input::Begin) else {
             panic!("nothing is sent");
         };
         assert_eq!(request.uri(), "https://as.example/revoke");
-        let step = store.go(&mut keeper, Event::Completed(Err(lost_reply())));
+        let step = store.run(&mut keeper, Event::Completed(Err(lost_reply())));
         assert_eq!(code(outcome_of(step)), "grant.no_refresh_token");
         assert!(store.entry.as_ref().unwrap().is_removed());
         assert!(keeper.is_stored() && keeper.tokens().is_none());
@@ -149,7 +149,7 @@ fn logout_after_the_record_was_read_prevents_the_login_from_being_stored() {
             .replace(&store.at(), tokens_from(8, START + 2))
             .unwrap();
         assert!(keeper.save_again());
-        outcome_of(store.go(&mut keeper, Event::Begin)).unwrap();
+        outcome_of(store.run(&mut keeper, Event::Begin)).unwrap();
     }
     // The tombstone that the host has read, and another worker's record, are replaced as usual.
     for others in [false, true] {
@@ -167,7 +167,7 @@ fn logout_after_the_record_was_read_prevents_the_login_from_being_stored() {
             });
         }
         assert!(keeper.save_again());
-        let stored = outcome_of(store.go(&mut keeper, Event::Begin)).unwrap();
+        let stored = outcome_of(store.run(&mut keeper, Event::Begin)).unwrap();
         assert!(
             stored
                 .access_token
@@ -188,7 +188,7 @@ fn tombstone(second: u64, version: u64) -> Option<Entry> {
 /// The result of saving a login now.
 fn saved_late(keeper: &mut Keeper, store: &mut TestStore) -> Result<String, &'static str> {
     assert!(keeper.save_again());
-    let outcome = match store.go(keeper, Event::Begin) {
+    let outcome = match store.run(keeper, Event::Begin) {
         Step::Run(_) => store.complete(keeper, Err(lost_reply())),
         step => outcome_of(step),
     };
@@ -232,7 +232,7 @@ fn failed_login_save_is_revoked_after_a_later_logout_and_kept_after_an_earlier_o
         let _ = keeper.resume(&store.at(), Event::Begin);
         let step = keeper.resume(&store.at(), Event::Loaded(store.entry.clone()));
         assert!(matches!(step, Step::Save { .. }));
-        outcome_of(store.go(&mut keeper, Event::Failed(lost_reply()))).unwrap();
+        outcome_of(store.run(&mut keeper, Event::Failed(lost_reply()))).unwrap();
         if is_removed_before {
             assert_eq!(saved_late(&mut keeper, &mut store).as_deref(), Ok("a7"));
             continue;
@@ -313,7 +313,7 @@ fn logout_during_a_save_in_conflict_revokes_the_login_and_keeps_the_stored_recor
         if is_another_stored {
             store.save_elsewhere(&Record::from_tokens(Arc::new(tokens(8))));
         }
-        let step = store.go(&mut keeper, Event::Saved(SaveOutcome::Conflict));
+        let step = store.run(&mut keeper, Event::Saved(SaveOutcome::Conflict));
         assert!(matches!(step, Step::Run(_)), "nothing is revoked");
         let outcome = store.complete(&mut keeper, Err(lost_reply()));
         assert_eq!(code(outcome), "grant.no_refresh_token");

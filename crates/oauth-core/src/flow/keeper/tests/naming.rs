@@ -24,7 +24,7 @@ fn moved_token_endpoint_keeps_the_record_key() {
     assert_eq!(request.uri(), "https://as.example/v2/token");
 }
 
-pub(super) fn asking_for(names: &[(&str, &str)]) -> GrantId {
+pub(super) fn grant_requesting(names: &[(&str, &str)]) -> GrantId {
     let parameters = names
         .iter()
         .try_fold(TokenRequest::new(), |all, (name, value)| {
@@ -40,17 +40,19 @@ fn requested_parameters_are_part_of_the_key_in_any_order_and_sent_on_renewal() {
         ("resource", "https://b.example/"),
     );
     let c = ("audience", "c");
-    let keeper_naming = |names: &[(&str, &str)]| Keeper::new(config(), asking_for(names)).shared();
+    let keeper_naming =
+        |names: &[(&str, &str)]| Keeper::new(config(), grant_requesting(names)).shared();
     let keys =
         [&[][..], &[a], &[b], &[a, b], &[c], &[a, c]].map(|names| keeper_naming(names).key());
     let all: std::collections::BTreeSet<_> = keys.iter().collect();
     assert_eq!(all.len(), keys.len());
     assert_eq!(keeper_naming(&[b, a]).key(), keeper_naming(&[a, b]).key());
     // Each request has its own record, which every worker with the same request reads.
-    let record = Record::from_tokens(Arc::new(tokens(1))).to_json(&config(), &asking_for(&[a, b]));
+    let record =
+        Record::from_tokens(Arc::new(tokens(1))).to_json(&config(), &grant_requesting(&[a, b]));
     let read = |id: GrantId| Record::read(record.expose(), &config(), &id).map(drop);
-    assert!(read(asking_for(&[b, a])).is_ok());
-    let error = read(asking_for(&[a])).unwrap_err();
+    assert!(read(grant_requesting(&[b, a])).is_ok());
+    let error = read(grant_requesting(&[a])).unwrap_err();
     assert_eq!(
         (error.code(), error.detail()),
         ("stored.grant", Some("parameters"))

@@ -17,7 +17,7 @@ fn of(login: &str, number: u32, received_at: u64) -> Record {
 fn worker(store: &mut TestStore) -> Keeper {
     let mut keeper = keeper();
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
-    outcome_of(store.go(&mut keeper, Event::Begin)).unwrap();
+    outcome_of(store.run(&mut keeper, Event::Begin)).unwrap();
     keeper
 }
 
@@ -45,7 +45,7 @@ fn worker_with_the_old_login_takes_the_new_one_after_a_logout() {
     assert!(matches!(decision, Decision::Renew), "{decision:?}");
     store.log.clear();
     assert_eq!(
-        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.run(&mut keeper, Event::Begin))),
         "a7"
     );
     assert_eq!(store.log, ["load"]);
@@ -58,7 +58,7 @@ fn renewal_sent_before_a_logout_is_not_stored_after_it() {
         let mut keeper = worker(&mut store);
         store.now = START + 601;
         let _ = store.decide(&mut keeper);
-        assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
+        assert!(matches!(store.run(&mut keeper, Event::Begin), Step::Run(_)));
         store.remove();
         if let Some(login) = login {
             store.save_elsewhere(&of(login, 7, store.now));
@@ -88,7 +88,7 @@ fn removed_record_leaves_the_worker_without_a_token() {
         store.decide(&mut keeper),
         Decision::UseAndRenew(_)
     ));
-    let outcome = outcome_of(store.go(&mut keeper, Event::Begin));
+    let outcome = outcome_of(store.run(&mut keeper, Event::Begin));
     assert_eq!(code(outcome), "grant.no_refresh_token");
     let decision = store.decide(&mut keeper);
     let error = "grant.no_refresh_token";
@@ -109,7 +109,7 @@ fn login_replaces_a_removed_record() {
         Decision::UseAndRenew(_)
     ));
     assert_eq!(
-        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.run(&mut keeper, Event::Begin))),
         "a5"
     );
     assert_eq!(store.version(), 3);
@@ -135,8 +135,9 @@ fn keeper_after_lost_save(
 
 #[test]
 fn worker_restores_tokens_that_the_store_has_lost() {
-    let whats: [fn(&TestStore) -> Option<Entry>; 2] = [|store| store.entry.clone(), |_| None];
-    for what in whats {
+    let remaining_entries: [fn(&TestStore) -> Option<Entry>; 2] =
+        [|store| store.entry.clone(), |_| None];
+    for what in remaining_entries {
         let (mut keeper, mut store) = keeper_after_lost_save(what);
         store.now += 511;
         assert!(matches!(
@@ -144,7 +145,7 @@ fn worker_restores_tokens_that_the_store_has_lost() {
             Decision::UseAndRenew(_)
         ));
         assert_eq!(
-            access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
+            access_of_outcome(outcome_of(store.run(&mut keeper, Event::Begin))),
             "a3"
         );
         assert_eq!(in_store(&store), (Some("one".to_owned()), "a3".to_owned()));
@@ -173,15 +174,18 @@ fn marker_of_an_unsent_request_stays_ignored_after_being_restored() {
         };
         step = keeper.resume(&store.at(), event);
     }
-    let outcome = outcome_of(store.go(&mut keeper, Event::Failed(lost_reply())));
+    let outcome = outcome_of(store.run(&mut keeper, Event::Failed(lost_reply())));
     assert_eq!(code(outcome), "lost");
     store.is_held = true;
     store.now += 1;
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
-    assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Wait(_)));
+    assert!(matches!(
+        store.run(&mut keeper, Event::Begin),
+        Step::Wait(_)
+    ));
     store.lose(None);
     store.is_held = false;
-    let step = store.go(&mut keeper, Event::Elapsed);
+    let step = store.run(&mut keeper, Event::Elapsed);
     assert!(matches!(step, Step::Run(_)), "{step:?}");
 }
 
@@ -192,7 +196,7 @@ fn ended_grant_keeps_its_reason_after_the_store_loses_the_record() {
     store.now = START + 601;
     let _ = store.decide(&mut ended_keeper);
     assert!(matches!(
-        store.go(&mut ended_keeper, Event::Begin),
+        store.run(&mut ended_keeper, Event::Begin),
         Step::Run(_)
     ));
     // The result of the request is never known.
@@ -210,7 +214,7 @@ fn ended_grant_keeps_its_reason_after_the_store_loses_the_record() {
         step = keeper.resume(&store.at(), event);
     }
     store.lose(None);
-    let outcome = outcome_of(store.go(&mut keeper, Event::Saved(SaveOutcome::Conflict)));
+    let outcome = outcome_of(store.run(&mut keeper, Event::Saved(SaveOutcome::Conflict)));
     assert_eq!(code(outcome), "grant.outcome_unknown");
     assert_eq!(store.record().ended, Some(GrantEnd::OutcomeUnknown));
 }
@@ -238,7 +242,7 @@ fn worker_restores_a_marker_that_the_store_has_lost() {
     store.lose(before);
     let _ = store.decide(&mut keeper);
     assert_eq!(
-        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.run(&mut keeper, Event::Begin))),
         "a1"
     );
     assert!(store.record().in_flight.is_some());
@@ -246,13 +250,14 @@ fn worker_restores_a_marker_that_the_store_has_lost() {
 
 #[test]
 fn new_tokens_are_stored_even_if_the_store_has_lost_the_previous_ones() {
-    let whats: [fn(&TestStore) -> Option<Entry>; 2] = [|store| store.entry.clone(), |_| None];
-    for what in whats {
+    let remaining_entries: [fn(&TestStore) -> Option<Entry>; 2] =
+        [|store| store.entry.clone(), |_| None];
+    for what in remaining_entries {
         let (mut keeper, mut store) = keeper_after_lost_save(what);
         let remaining = store.entry.clone();
         store.now += 601;
         let _ = store.decide(&mut keeper);
-        assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
+        assert!(matches!(store.run(&mut keeper, Event::Begin), Step::Run(_)));
         store.lose(remaining);
         let fresh = tokens_from(4, store.now);
         assert_eq!(
@@ -268,7 +273,7 @@ fn record_missing_after_thirty_days_is_treated_as_removed() {
     let (mut keeper, mut store) = keeper_after_lost_save(|_| None);
     store.now += 30 * DAY;
     let _ = store.decide(&mut keeper);
-    let outcome = outcome_of(store.go(&mut keeper, Event::Begin));
+    let outcome = outcome_of(store.run(&mut keeper, Event::Begin));
     assert_eq!(code(outcome), "grant.no_refresh_token");
     assert!(store.entry.is_none());
 }
@@ -281,7 +286,7 @@ fn store_with_restarted_versions_does_not_lose_a_login() {
     assert_eq!(store.version(), 1);
     let _ = store.decide(&mut keeper);
     assert_eq!(
-        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.run(&mut keeper, Event::Begin))),
         "a7"
     );
     assert_eq!(in_store(&store), (Some("two".to_owned()), "a7".to_owned()));
@@ -304,7 +309,7 @@ fn renewal_sent_before_a_login_does_not_replace_it_with_the_same_refresh_token()
     let mut keeper = worker(&mut store);
     store.now = START + 601;
     let _ = store.decide(&mut keeper);
-    assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
+    assert!(matches!(store.run(&mut keeper, Event::Begin), Step::Run(_)));
     let mut login = tokens_from(7, store.now);
     login.refresh_token = tokens(1).refresh_token;
     store.save_elsewhere(&Record {
@@ -326,7 +331,7 @@ fn stored_tokens_of_the_same_second_and_refresh_token_are_kept() {
     let mut keeper = worker(&mut store);
     store.now = START + 601;
     let _ = store.decide(&mut keeper);
-    assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
+    assert!(matches!(store.run(&mut keeper, Event::Begin), Step::Run(_)));
     let renewed = |number| {
         let mut renewed = tokens_from(number, START + 601);
         renewed.refresh_token = tokens(1).refresh_token;
@@ -354,7 +359,7 @@ fn possibly_saved_login_is_stored_again_if_the_store_lost_the_record() {
     let _ = keeper.resume(&store.at(), Event::Loaded(store.entry.clone()));
     assert_eq!(
         access_of_outcome(outcome_of(
-            store.go(&mut keeper, Event::Failed(lost_reply()))
+            store.run(&mut keeper, Event::Failed(lost_reply()))
         )),
         "a5"
     );
@@ -365,7 +370,7 @@ fn possibly_saved_login_is_stored_again_if_the_store_lost_the_record() {
         Decision::UseAndRenew(_)
     ));
     assert_eq!(
-        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.run(&mut keeper, Event::Begin))),
         "a5"
     );
     assert_eq!(in_store(&store).1, "a5");
@@ -381,14 +386,14 @@ fn possibly_saved_login_is_not_stored_after_a_logout() {
     let _ = keeper.resume(&store.at(), Event::Loaded(store.entry.clone()));
     assert_eq!(
         access_of_outcome(outcome_of(
-            store.go(&mut keeper, Event::Failed(lost_reply()))
+            store.run(&mut keeper, Event::Failed(lost_reply()))
         )),
         "a5"
     );
     store.remove();
     store.now += 1;
     let _ = store.decide(&mut keeper);
-    let outcome = outcome_of(store.go(&mut keeper, Event::Begin));
+    let outcome = outcome_of(store.run(&mut keeper, Event::Begin));
     assert_eq!(code(outcome), "grant.no_refresh_token");
     assert!(store.entry.as_ref().unwrap().is_removed());
 }
@@ -406,7 +411,7 @@ fn tokens_read_during_a_save_are_returned_until_it_completes() {
     store.save_elsewhere(&Record::from_tokens(Arc::new(bare(1, START))));
     let _ = store.decide(&mut keeper);
     assert_eq!(
-        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.run(&mut keeper, Event::Begin))),
         "a1"
     );
     store.now = START + 520;
@@ -414,7 +419,7 @@ fn tokens_read_during_a_save_are_returned_until_it_completes() {
         store.decide(&mut keeper),
         Decision::UseAndRenew(_)
     ));
-    assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
+    assert!(matches!(store.run(&mut keeper, Event::Begin), Step::Run(_)));
     // Another worker was faster, and the store fails after that was read.
     store.save_elsewhere(&Record::from_tokens(Arc::new(bare(2, store.now))));
     store.now += 1;
@@ -427,7 +432,7 @@ fn tokens_read_during_a_save_are_returned_until_it_completes() {
     assert_eq!(access_of_decision(store.decide(&mut keeper)), "a2");
     assert_eq!(
         access_of_outcome(outcome_of(
-            store.go(&mut keeper, Event::Saved(SaveOutcome::At(3)))
+            store.run(&mut keeper, Event::Saved(SaveOutcome::At(3)))
         )),
         "a3"
     );

@@ -12,7 +12,7 @@ fn restored_backup_of_the_same_login_is_not_newer_despite_its_version() {
         Decision::UseAndRenew(_)
     ));
     assert_eq!(
-        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.run(&mut keeper, Event::Begin))),
         "a1"
     );
     let old = store.entry.clone().unwrap();
@@ -42,7 +42,7 @@ fn stored_record_with_the_same_refresh_token_is_taken() {
         Decision::UseAndRenew(_)
     ));
     assert_eq!(
-        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.run(&mut keeper, Event::Begin))),
         "a1"
     );
     let old = store.record();
@@ -64,7 +64,7 @@ fn stored_record_with_the_same_refresh_token_is_taken() {
     store.now += 601;
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert_eq!(
-        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.run(&mut keeper, Event::Begin))),
         "a9"
     );
     assert_eq!(store.version(), version);
@@ -110,12 +110,12 @@ fn the_token_with_more_renewals_is_newer_if_the_refresh_token_is_the_same() {
         Decision::UseAndRenew(_)
     ));
     assert_eq!(
-        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.run(&mut keeper, Event::Begin))),
         "a1"
     );
     store.now = START + 601;
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
-    assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
+    assert!(matches!(store.run(&mut keeper, Event::Begin), Step::Run(_)));
     // Other workers have renewed it twice while this request was in flight; their clocks are behind.
     let mut other = store.record();
     other.tokens = Some(Arc::new(tokens_with_same_refresh_token(3, START + 590)));
@@ -139,10 +139,10 @@ fn the_token_with_more_renewals_is_newer_if_the_refresh_token_is_the_same() {
             store.decide(&mut keeper),
             Decision::UseAndRenew(_)
         ));
-        drop(store.go(&mut keeper, Event::Begin));
+        drop(store.run(&mut keeper, Event::Begin));
         store.now = START + 601;
         assert!(matches!(store.decide(&mut keeper), Decision::Renew));
-        assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
+        assert!(matches!(store.run(&mut keeper, Event::Begin), Step::Run(_)));
         let mut other = store.record();
         other.tokens = Some(Arc::new(tokens_with_same_refresh_token(4, START + 1250)));
         other.renewals = Some(1);

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Answers as such a store and as a server that issues these tokens.
-fn go(
+fn run_to_outcome(
     store: &mut TestStore,
     keeper: &mut Keeper,
     event: Event,
@@ -39,7 +39,7 @@ fn keeper_with_unsaved_tokens() -> (Keeper, TestStore) {
     keeper_with_changed_unsaved_tokens(|_| ())
 }
 
-/// The same, with this change to the new tokens.
+/// [`keeper_with_unsaved_tokens`], with this change to the new tokens.
 fn keeper_with_changed_unsaved_tokens(change: impl FnOnce(&mut Tokens)) -> (Keeper, TestStore) {
     let mut store = TestStore::new();
     store.save_elsewhere(&Record {
@@ -50,11 +50,11 @@ fn keeper_with_changed_unsaved_tokens(change: impl FnOnce(&mut Tokens)) -> (Keep
     let mut keeper = keeper();
     store.now = START + 601;
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
-    assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
+    assert!(matches!(store.run(&mut keeper, Event::Begin), Step::Run(_)));
     let mut fresh = tokens_from(2, store.now);
     change(&mut fresh);
     let answer = Event::Completed(Ok(fresh));
-    let outcome = go(&mut store, &mut keeper, answer, &mut Vec::new());
+    let outcome = run_to_outcome(&mut store, &mut keeper, answer, &mut Vec::new());
     assert_eq!(access_of_outcome(outcome), "a2");
     assert!(!keeper.is_stored());
     assert!(keeper.last_error().is_some());
@@ -70,12 +70,12 @@ fn unsaved_tokens_are_used_for_the_next_refresh_and_saved_later() {
         while store.now < START + 601 * u64::from(number - 1) {
             store.now += 30;
             if keeper.save_again() {
-                let _ = go(&mut store, &mut keeper, Event::Begin, &mut Vec::new());
+                let _ = run_to_outcome(&mut store, &mut keeper, Event::Begin, &mut Vec::new());
             }
         }
         assert!(matches!(store.decide(&mut keeper), Decision::Renew));
         let mut fresh = vec![tokens_from(number, store.now)];
-        let outcome = go(&mut store, &mut keeper, Event::Begin, &mut fresh);
+        let outcome = run_to_outcome(&mut store, &mut keeper, Event::Begin, &mut fresh);
         assert_eq!(access_of_outcome(outcome), format!("a{number}"));
         assert_eq!(store.log, [sent]);
         store.log.clear();
@@ -84,7 +84,7 @@ fn unsaved_tokens_are_used_for_the_next_refresh_and_saved_later() {
     // The store accepts them once it is writable.
     assert!(keeper.save_again());
     assert_eq!(
-        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.run(&mut keeper, Event::Begin))),
         "a4"
     );
     assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a4");
@@ -100,7 +100,7 @@ fn record_stored_by_another_worker_takes_precedence_over_unsaved_tokens() {
         ..Record::from_tokens(Arc::new(tokens_from(7, store.now)))
     });
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
-    let outcome = go(&mut store, &mut keeper, Event::Begin, &mut Vec::new());
+    let outcome = run_to_outcome(&mut store, &mut keeper, Event::Begin, &mut Vec::new());
     assert_eq!(access_of_outcome(outcome), "a7");
     assert!(store.log.is_empty(), "nothing is sent");
 }
@@ -114,13 +114,13 @@ fn lost_reply_for_an_unsaved_refresh_token_is_not_resent() {
     });
     store.now += 601;
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
-    let outcome = go(&mut store, &mut keeper, Event::Begin, &mut Vec::new());
+    let outcome = run_to_outcome(&mut store, &mut keeper, Event::Begin, &mut Vec::new());
     assert_eq!(code(outcome), "lost");
     assert_eq!(store.log, ["r2"]);
     store.now += 3600;
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     let mut fresh = vec![tokens_from(3, store.now)];
-    go(&mut store, &mut keeper, Event::Begin, &mut fresh).unwrap_err();
+    run_to_outcome(&mut store, &mut keeper, Event::Begin, &mut fresh).unwrap_err();
     assert_eq!(store.log, ["r2"], "it is not sent again");
 }
 
@@ -145,7 +145,7 @@ fn possibly_stored_refresh_token_is_not_sent_without_a_lease() {
     store.now += 601;
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     let mut fresh = vec![tokens_from(3, store.now)];
-    go(&mut store, &mut keeper, Event::Begin, &mut fresh).unwrap_err();
+    run_to_outcome(&mut store, &mut keeper, Event::Begin, &mut fresh).unwrap_err();
     assert!(store.log.is_empty(), "{:?}", store.log);
 }
 
@@ -158,7 +158,7 @@ fn stored_refresh_token_is_not_sent_without_a_lease() {
     store.now += 601;
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     let mut fresh = vec![tokens_from(3, store.now)];
-    go(&mut store, &mut keeper, Event::Begin, &mut fresh).unwrap_err();
+    run_to_outcome(&mut store, &mut keeper, Event::Begin, &mut fresh).unwrap_err();
     assert!(store.log.is_empty(), "{:?}", store.log);
 }
 
@@ -169,7 +169,7 @@ fn unavailable_store_prevents_a_renewal_of_unsaved_tokens() {
     store.is_down = true;
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert_eq!(
-        code(outcome_of(store.go(&mut keeper, Event::Begin))),
+        code(outcome_of(store.run(&mut keeper, Event::Begin))),
         "lost"
     );
     assert!(!store.log.contains(&"run"));

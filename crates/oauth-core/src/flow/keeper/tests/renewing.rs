@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// The stored tokens are stale, and a caller waits for new ones.
-fn stale(keeper: &mut Keeper) -> TestStore {
+/// A store whose tokens have expired; a caller waits for new ones.
+fn store_with_expired_tokens(keeper: &mut Keeper) -> TestStore {
     let mut store = TestStore::with(tokens(1));
     store.now = START + 601;
     assert!(matches!(store.decide(keeper), Decision::Renew));
@@ -13,8 +13,8 @@ fn stale(keeper: &mut Keeper) -> TestStore {
 #[test]
 fn marker_is_saved_before_sending_and_tokens_before_they_are_returned() {
     let mut keeper = keeper();
-    let mut store = stale(&mut keeper);
-    let Step::Run(mut exchange) = store.go(&mut keeper, Event::Begin) else {
+    let mut store = store_with_expired_tokens(&mut keeper);
+    let Step::Run(mut exchange) = store.run(&mut keeper, Event::Begin) else {
         panic!("no request");
     };
     assert_eq!(store.log, ["load", "lease", "load", "save", "run"]);
@@ -38,10 +38,10 @@ fn marker_is_saved_before_sending_and_tokens_before_they_are_returned() {
 #[test]
 fn newer_token_of_another_worker_is_used_instead_of_renewing() {
     let mut keeper = keeper();
-    let mut store = stale(&mut keeper);
+    let mut store = store_with_expired_tokens(&mut keeper);
     store.save_elsewhere(&Record::from_tokens(Arc::new(tokens_from(2, store.now))));
     assert_eq!(
-        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.run(&mut keeper, Event::Begin))),
         "a2"
     );
     assert_eq!(store.log, ["load"]);
@@ -53,7 +53,7 @@ fn renewal_after_another_workers_login_uses_its_refresh_token() {
     let mut keeper = keeper();
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert_eq!(
-        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.run(&mut keeper, Event::Begin))),
         "a1"
     );
     let login = Record {
@@ -66,7 +66,7 @@ fn renewal_after_another_workers_login_uses_its_refresh_token() {
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     store.log.clear();
     assert_eq!(
-        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.run(&mut keeper, Event::Begin))),
         "a9"
     );
     assert_eq!(store.log, ["load"]);
@@ -89,15 +89,15 @@ fn renewal_after_another_workers_login_uses_its_refresh_token() {
 #[test]
 fn worker_waits_and_reloads_while_another_holds_the_lease() {
     let mut keeper = keeper();
-    let mut store = stale(&mut keeper);
+    let mut store = store_with_expired_tokens(&mut keeper);
     store.is_held = true;
-    let Step::Wait(pause) = store.go(&mut keeper, Event::Begin) else {
+    let Step::Wait(pause) = store.run(&mut keeper, Event::Begin) else {
         panic!("no pause");
     };
     assert!(pause < Duration::from_secs(1), "{pause:?}");
     store.save_elsewhere(&Record::from_tokens(Arc::new(tokens_from(2, store.now))));
     assert_eq!(
-        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Elapsed))),
+        access_of_outcome(outcome_of(store.run(&mut keeper, Event::Elapsed))),
         "a2"
     );
     assert_eq!(store.log, ["load", "lease", "load"]);
@@ -108,7 +108,7 @@ fn valid_token_is_used_while_another_worker_holds_the_lease() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
     let _ = store.decide(&mut keeper);
-    outcome_of(store.go(&mut keeper, Event::Begin)).unwrap();
+    outcome_of(store.run(&mut keeper, Event::Begin)).unwrap();
     store.now = START + 520;
     store.is_held = true;
     assert!(matches!(
@@ -116,7 +116,7 @@ fn valid_token_is_used_while_another_worker_holds_the_lease() {
         Decision::UseAndRenew(_)
     ));
     assert_eq!(
-        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.run(&mut keeper, Event::Begin))),
         "a1"
     );
     // The next attempt is delayed, but not for a caller whose token was refused.
@@ -128,7 +128,7 @@ fn valid_token_is_used_while_another_worker_holds_the_lease() {
 #[test]
 fn worker_that_finds_another_marker_does_not_send() {
     let mut keeper = keeper();
-    let mut store = stale(&mut keeper);
+    let mut store = store_with_expired_tokens(&mut keeper);
     let mut step = keeper.resume(&store.at(), Event::Begin);
     while !matches!(step, Step::Save { .. }) {
         let event = match step {
@@ -146,7 +146,7 @@ fn worker_that_finds_another_marker_does_not_send() {
         in_flight: Some(marker),
         ..Record::from_tokens(Arc::new(tokens(1)))
     });
-    let step = store.go(&mut keeper, Event::Saved(SaveOutcome::Conflict));
+    let step = store.run(&mut keeper, Event::Saved(SaveOutcome::Conflict));
     assert!(matches!(step, Step::Wait(_)), "{step:?}");
     assert_eq!(store.log, ["load", "release"]);
 }
@@ -154,8 +154,8 @@ fn worker_that_finds_another_marker_does_not_send() {
 #[test]
 fn worker_that_slept_after_saving_its_marker_does_not_send() {
     let mut keeper = keeper();
-    let mut store = stale(&mut keeper);
-    let Step::Run(mut exchange) = store.go(&mut keeper, Event::Begin) else {
+    let mut store = store_with_expired_tokens(&mut keeper);
+    let Step::Run(mut exchange) = store.run(&mut keeper, Event::Begin) else {
         panic!("no request");
     };
     // The lease and one second.
@@ -172,12 +172,12 @@ fn worker_that_slept_after_saving_its_marker_does_not_send() {
 #[test]
 fn worker_that_slept_while_saving_its_marker_starts_again() {
     let mut keeper = keeper();
-    let mut store = stale(&mut keeper);
+    let mut store = store_with_expired_tokens(&mut keeper);
     let saved = slow_marker(&mut store, &mut keeper, Event::Begin);
-    assert!(matches!(store.go(&mut keeper, saved), Step::Wait(_)));
+    assert!(matches!(store.run(&mut keeper, saved), Step::Wait(_)));
     // Its own marker is ignored.
     assert!(matches!(
-        store.go(&mut keeper, Event::Elapsed),
+        store.run(&mut keeper, Event::Elapsed),
         Step::Run(_)
     ));
 }
@@ -185,12 +185,12 @@ fn worker_that_slept_while_saving_its_marker_starts_again() {
 #[test]
 fn clock_set_back_after_saving_the_marker_prevents_sending() {
     let mut keeper = keeper();
-    let mut store = stale(&mut keeper);
+    let mut store = store_with_expired_tokens(&mut keeper);
     let saved = slow_marker(&mut store, &mut keeper, Event::Begin);
     // The clock was set back meanwhile.
     store.now -= 12;
-    assert!(matches!(store.go(&mut keeper, saved), Step::Wait(_)));
-    let Step::Run(mut exchange) = store.go(&mut keeper, Event::Elapsed) else {
+    assert!(matches!(store.run(&mut keeper, saved), Step::Wait(_)));
+    let Step::Run(mut exchange) = store.run(&mut keeper, Event::Elapsed) else {
         panic!("no request");
     };
     store.now -= 1;
@@ -204,11 +204,11 @@ fn clock_set_back_after_saving_the_marker_prevents_sending() {
 #[test]
 fn store_too_slow_for_the_marker_is_reported_and_the_marker_removed() {
     let mut keeper = keeper();
-    let mut store = stale(&mut keeper);
+    let mut store = store_with_expired_tokens(&mut keeper);
     let saved = slow_marker(&mut store, &mut keeper, Event::Begin);
-    assert!(matches!(store.go(&mut keeper, saved), Step::Wait(_)));
+    assert!(matches!(store.run(&mut keeper, saved), Step::Wait(_)));
     let saved = slow_marker(&mut store, &mut keeper, Event::Elapsed);
-    let outcome = outcome_of(store.go(&mut keeper, saved));
+    let outcome = outcome_of(store.run(&mut keeper, saved));
     assert_eq!(code(outcome), "lost.unsent");
     assert!(store.record().in_flight.is_none());
 }
@@ -251,8 +251,8 @@ fn client_credentials_grant_uses_no_marker() {
 fn renewal_sent_before_a_login_elsewhere_does_not_replace_it() {
     for reuse in [Reuse::Unknown, Reuse::Tolerated] {
         let mut keeper = keeper_for(reuse);
-        let mut store = stale(&mut keeper);
-        assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
+        let mut store = store_with_expired_tokens(&mut keeper);
+        assert!(matches!(store.run(&mut keeper, Event::Begin), Step::Run(_)));
         let login = Login::new("elsewhere".to_owned(), Arc::new(tokens_from(5, store.now)));
         store.save_elsewhere(&login.record(None));
         let late = tokens_from(2, store.now + 1);
@@ -267,8 +267,8 @@ fn renewal_sent_before_a_login_elsewhere_does_not_replace_it() {
 #[test]
 fn new_tokens_are_saved_even_if_another_worker_removed_the_marker() {
     let mut keeper = keeper();
-    let mut store = stale(&mut keeper);
-    assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
+    let mut store = store_with_expired_tokens(&mut keeper);
+    assert!(matches!(store.run(&mut keeper, Event::Begin), Step::Run(_)));
     // Another worker came after the lease had expired, could not connect, and removed its marker.
     store.save_elsewhere(&Record::from_tokens(Arc::new(tokens(1))));
     let late = tokens_from(2, store.now);
@@ -287,7 +287,7 @@ fn refused_token_is_not_returned_while_its_successor_is_saved() {
         keeper.ask(store.now(), Some(&tokens(1))),
         Decision::Renew
     ));
-    assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
+    assert!(matches!(store.run(&mut keeper, Event::Begin), Step::Run(_)));
     let step = keeper.resume(&store.at(), Event::Completed(Ok(tokens(2))));
     assert!(matches!(step, Step::Save { .. }));
     assert!(matches!(store.decide(&mut keeper), Decision::Wait));
@@ -296,8 +296,8 @@ fn refused_token_is_not_returned_while_its_successor_is_saved() {
 #[test]
 fn request_carries_its_send_deadline() {
     let mut keeper = keeper();
-    let mut store = stale(&mut keeper);
-    let Step::Run(mut exchange) = store.go(&mut keeper, Event::Begin) else {
+    let mut store = store_with_expired_tokens(&mut keeper);
+    let Step::Run(mut exchange) = store.run(&mut keeper, Event::Begin) else {
         panic!("no request");
     };
     let latest = UnixTime::from_secs(store.now + 10 + 15);
@@ -312,7 +312,7 @@ fn request_carries_its_send_deadline() {
 fn lease_is_ten_seconds_and_is_extended_while_the_request_runs() {
     for longest in [5, 30, 60] {
         let mut keeper = keeper().with_longest_request(Duration::from_secs(longest));
-        let mut store = stale(&mut keeper);
+        let mut store = store_with_expired_tokens(&mut keeper);
         assert!(matches!(
             keeper.resume(&store.at(), Event::Begin),
             Step::Load
@@ -322,7 +322,7 @@ fn lease_is_ten_seconds_and_is_extended_while_the_request_runs() {
             panic!("{step:?}");
         };
         assert_eq!((ttl.as_secs(), keeper.lease_extension()), (10, None));
-        let step = store.go(&mut keeper, Event::Leased(Lease::Won));
+        let step = store.run(&mut keeper, Event::Leased(Lease::Won));
         assert!(matches!(step, Step::Run(_)), "{step:?}");
         let every = Duration::from_secs(3);
         let expected = LeaseExtension { holder, ttl, every };
@@ -336,31 +336,31 @@ fn lease_is_ten_seconds_and_is_extended_while_the_request_runs() {
     }
     // Without a lease, none is extended.
     let mut store = TestStore::new();
-    let mut keeper = alone();
+    let mut keeper = unshared_keeper();
     keeper.replace(&store.at(), tokens(1)).unwrap();
     store.now = START + 601;
     let _ = store.decide(&mut keeper);
-    assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
+    assert!(matches!(store.run(&mut keeper, Event::Begin), Step::Run(_)));
     assert_eq!(keeper.lease_extension(), None);
     let mut keeper = Keeper::new(config(), GrantId::client()).shared();
     store.is_down = true;
     let _ = store.decide(&mut keeper);
-    assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
+    assert!(matches!(store.run(&mut keeper, Event::Begin), Step::Run(_)));
     assert_eq!(keeper.lease_extension(), None);
 }
 
 #[test]
 fn marker_expires_after_its_workers_longest_request() {
     let mut slow = keeper().with_longest_request(Duration::from_secs(60));
-    let mut store = stale(&mut slow);
-    assert!(matches!(store.go(&mut slow, Event::Begin), Step::Run(_)));
+    let mut store = store_with_expired_tokens(&mut slow);
+    assert!(matches!(store.run(&mut slow, Event::Begin), Step::Run(_)));
     let mut other = keeper();
     assert!(matches!(store.decide(&mut other), Decision::Renew));
-    let mut step = store.go(&mut other, Event::Begin);
+    let mut step = store.run(&mut other, Event::Begin);
     let since = store.now;
     while let Step::Wait(_) = step {
         store.now += 1;
-        step = store.go(&mut other, Event::Elapsed);
+        step = store.run(&mut other, Event::Elapsed);
     }
     assert!(matches!(step, Step::Run(_)), "{step:?}");
     assert_eq!(store.now - since, 10 + 60 + 15);

@@ -9,20 +9,20 @@ fn unavailable_store_does_not_withhold_a_valid_token() {
     store.is_down = true;
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert_eq!(
-        code(outcome_of(store.go(&mut keeper, Event::Begin))),
+        code(outcome_of(store.run(&mut keeper, Event::Begin))),
         "lost"
     );
     store.is_down = false;
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert_eq!(
-        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.run(&mut keeper, Event::Begin))),
         "a1"
     );
     store.is_down = true;
     store.now = START + 590;
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert_eq!(
-        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.run(&mut keeper, Event::Begin))),
         "a1"
     );
 }
@@ -46,7 +46,7 @@ pub(super) fn keeper_with_unsaved_tokens() -> (Keeper, TestStore) {
     let mut keeper = keeper();
     store.now = START + 601;
     let _ = store.decide(&mut keeper);
-    assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
+    assert!(matches!(store.run(&mut keeper, Event::Begin), Step::Run(_)));
     store.is_down = true;
     store.log.clear();
     (keeper, store)
@@ -56,11 +56,11 @@ pub(super) fn keeper_with_unsaved_tokens() -> (Keeper, TestStore) {
 fn tokens_are_returned_after_five_failed_saves_and_stored_later() {
     let (mut keeper, mut store) = keeper_with_unsaved_tokens();
     let fresh = tokens_from(2, store.now);
-    let mut step = store.go(&mut keeper, Event::Completed(Ok(fresh)));
+    let mut step = store.run(&mut keeper, Event::Completed(Ok(fresh)));
     let mut pauses = Vec::new();
     while let Step::Wait(pause) = step {
         pauses.push(pause.as_millis());
-        step = store.go(&mut keeper, Event::Elapsed);
+        step = store.run(&mut keeper, Event::Elapsed);
     }
     assert_eq!(pauses, [200, 400, 800, 1600]);
     assert_eq!(access_of_outcome(outcome_of(step)), "a2");
@@ -73,7 +73,7 @@ fn tokens_are_returned_after_five_failed_saves_and_stored_later() {
         Decision::UseAndRenew(_)
     ));
     assert_eq!(
-        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.run(&mut keeper, Event::Begin))),
         "a2"
     );
     assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a2");
@@ -84,14 +84,17 @@ fn tokens_are_returned_after_five_failed_saves_and_stored_later() {
 fn tokens_of_an_abandoned_save_are_stored_before_they_are_returned() {
     let (mut keeper, mut store) = keeper_with_unsaved_tokens();
     let fresh = tokens_from(2, store.now);
-    let step = store.go(&mut keeper, Event::Completed(Ok(fresh)));
+    let step = store.run(&mut keeper, Event::Completed(Ok(fresh)));
     assert!(matches!(step, Step::Wait(_)));
     keeper.abandon(&store.at());
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
-    assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Wait(_)));
+    assert!(matches!(
+        store.run(&mut keeper, Event::Begin),
+        Step::Wait(_)
+    ));
     store.is_down = false;
     assert_eq!(
-        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Elapsed))),
+        access_of_outcome(outcome_of(store.run(&mut keeper, Event::Elapsed))),
         "a2"
     );
     assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a2");
@@ -101,7 +104,7 @@ fn tokens_of_an_abandoned_save_are_stored_before_they_are_returned() {
 fn tokens_that_expire_before_they_are_stored_are_renewed() {
     let (mut keeper, mut store) = keeper_with_unsaved_tokens();
     let fresh = tokens_from(2, store.now);
-    let _ = store.go(&mut keeper, Event::Completed(Ok(fresh)));
+    let _ = store.run(&mut keeper, Event::Completed(Ok(fresh)));
     keeper.abandon(&store.at());
     store.is_down = false;
     store.now += 601;
@@ -126,13 +129,13 @@ fn record_of_another_grant_is_refused_and_left_unchanged() {
         GrantId::user("bob"),
         GrantId::client(),
         person().requesting(scope),
-        naming::asking_for(&[("resource", "https://api.example")]),
+        naming::grant_requesting(&[("resource", "https://api.example")]),
         person().with_dpop_jkt("thumb"),
     ] {
         let mut store = stranger(id);
         let mut keeper = keeper();
         let _ = store.decide(&mut keeper);
-        let outcome = outcome_of(store.go(&mut keeper, Event::Begin));
+        let outcome = outcome_of(store.run(&mut keeper, Event::Begin));
         assert_eq!(code(outcome), "stored.grant");
         assert_eq!(store.log, ["load"]);
     }
@@ -146,7 +149,7 @@ fn record_of_another_grant_is_refused_and_left_unchanged() {
     let mut store = TestStore::with(foreign);
     let mut keeper = keeper();
     let _ = store.decide(&mut keeper);
-    let outcome = outcome_of(store.go(&mut keeper, Event::Begin));
+    let outcome = outcome_of(store.run(&mut keeper, Event::Begin));
     assert_eq!(code(outcome), "stored.issuer");
 }
 
@@ -173,7 +176,7 @@ fn login_replaces_the_stored_record() {
             Decision::UseAndRenew(_)
         ));
         assert_eq!(
-            access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
+            access_of_outcome(outcome_of(store.run(&mut keeper, Event::Begin))),
             "a5"
         );
         assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a5");
@@ -197,7 +200,7 @@ fn login_during_a_renewal_is_stored_after_it() {
     let mut keeper = keeper();
     store.now = START + 601;
     let _ = store.decide(&mut keeper);
-    assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
+    assert!(matches!(store.run(&mut keeper, Event::Begin), Step::Run(_)));
     let login = tokens_from(5, store.now);
     keeper.replace(&store.at(), login).unwrap();
     let late = tokens_from(2, store.now);
@@ -210,7 +213,7 @@ fn login_during_a_renewal_is_stored_after_it() {
     };
     assert_eq!(access(&tokens), "a5");
     assert_eq!(
-        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.run(&mut keeper, Event::Begin))),
         "a5"
     );
     assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a5");
@@ -235,7 +238,7 @@ fn possibly_saved_login_does_not_replace_its_renewed_successor() {
     store.entry = Some(Entry { version: 2, record });
     assert_eq!(
         access_of_outcome(outcome_of(
-            store.go(&mut keeper, Event::Failed(lost_reply()))
+            store.run(&mut keeper, Event::Failed(lost_reply()))
         )),
         "a5"
     );
@@ -249,7 +252,7 @@ fn possibly_saved_login_does_not_replace_its_renewed_successor() {
         Decision::UseAndRenew(_)
     ));
     assert_eq!(
-        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.run(&mut keeper, Event::Begin))),
         "a6"
     );
     assert_eq!(store.version(), 3);
@@ -261,7 +264,7 @@ fn empty_store_is_read_again_after_one_second() {
     let mut keeper = keeper();
     for _ in 0..5 {
         assert!(matches!(store.decide(&mut keeper), Decision::Renew));
-        let outcome = outcome_of(store.go(&mut keeper, Event::Begin));
+        let outcome = outcome_of(store.run(&mut keeper, Event::Begin));
         assert_eq!(code(outcome), "grant.no_refresh_token");
         assert!(matches!(store.decide(&mut keeper), Decision::Fail(_)));
         store.now += 1;
@@ -269,7 +272,7 @@ fn empty_store_is_read_again_after_one_second() {
     store.save_elsewhere(&Record::from_tokens(Arc::new(tokens(1))));
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert_eq!(
-        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.run(&mut keeper, Event::Begin))),
         "a1"
     );
 }
@@ -279,9 +282,9 @@ fn unsaved_tokens_are_stored_by_background_retries() {
     let (mut keeper, mut store) = keeper_with_unsaved_tokens();
     assert_eq!(keeper.retry_after(store.now()), None);
     let fresh = tokens_from(2, store.now);
-    let mut step = store.go(&mut keeper, Event::Completed(Ok(fresh)));
+    let mut step = store.run(&mut keeper, Event::Completed(Ok(fresh)));
     while let Step::Wait(_) = step {
-        step = store.go(&mut keeper, Event::Elapsed);
+        step = store.run(&mut keeper, Event::Elapsed);
     }
     assert_eq!(access_of_outcome(outcome_of(step)), "a2");
     // The store is down for ten minutes, and the tokens have expired when it comes back.
@@ -293,7 +296,7 @@ fn unsaved_tokens_are_stored_by_background_retries() {
         store.log.clear();
         assert!(keeper.save_again());
         assert!(!keeper.save_again());
-        let _ = outcome_of(store.go(&mut keeper, Event::Begin));
+        let _ = outcome_of(store.run(&mut keeper, Event::Begin));
         tries += 1;
     }
     assert!((10..30).contains(&tries), "{tries}");
@@ -307,7 +310,7 @@ fn unsaved_tokens_are_stored_by_background_retries() {
 fn caller_gets_renewed_tokens_if_the_tokens_being_saved_have_expired() {
     let (mut keeper, mut store) = keeper_with_unsaved_tokens();
     let fresh = tokens_from(2, store.now);
-    let _ = store.go(&mut keeper, Event::Completed(Ok(fresh)));
+    let _ = store.run(&mut keeper, Event::Completed(Ok(fresh)));
     keeper.abandon(&store.at());
     store.is_down = false;
     store.now += 601;
@@ -328,14 +331,14 @@ fn unsaved_login_is_stored_by_background_retries() {
     keeper.replace(&store.at(), tokens(5)).unwrap();
     assert!(keeper.save_again());
     assert_eq!(
-        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.run(&mut keeper, Event::Begin))),
         "a5"
     );
     store.now += 601;
     store.is_down = false;
     store.log.clear();
     assert!(keeper.retry_after(store.now()).is_some() && keeper.save_again());
-    let _ = outcome_of(store.go(&mut keeper, Event::Begin));
+    let _ = outcome_of(store.run(&mut keeper, Event::Begin));
     assert_eq!(store.log, ["load", "save"]);
     assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a5");
 }
@@ -355,7 +358,7 @@ fn renewal_that_needs_no_lease_continues_without_the_store() {
     // The result is stored once the store is available again.
     store.is_down = false;
     assert!(keeper.save_again());
-    outcome_of(store.go(&mut keeper, Event::Begin)).unwrap();
+    outcome_of(store.run(&mut keeper, Event::Begin)).unwrap();
     assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a1");
 
     let (known, never) = (Reuse::Tolerated, Reuse::Revokes);
@@ -374,7 +377,7 @@ fn renewal_that_needs_no_lease_continues_without_the_store() {
         let mut keeper = keeper_for(reuse);
         let _ = store.decide(&mut keeper);
         assert_eq!(
-            access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
+            access_of_outcome(outcome_of(store.run(&mut keeper, Event::Begin))),
             "a1"
         );
         store.is_down = true;
@@ -382,12 +385,12 @@ fn renewal_that_needs_no_lease_continues_without_the_store() {
         store.now = START + 580;
         let _ = store.decide(&mut keeper);
         assert_eq!(
-            access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
+            access_of_outcome(outcome_of(store.run(&mut keeper, Event::Begin))),
             "a1"
         );
         store.now = START + 700;
         assert!(matches!(store.decide(&mut keeper), Decision::Renew));
-        let step = store.go(&mut keeper, Event::Begin);
+        let step = store.run(&mut keeper, Event::Begin);
         if is_sent {
             assert!(matches!(step, Step::Run(_)), "{step:?}")
         } else {

@@ -24,7 +24,7 @@ fn keeper_after_refusal(error: Error) -> (Keeper, TestStore, Error) {
 fn error_for_caller(store: &mut TestStore, keeper: &mut Keeper) -> Option<Error> {
     match store.decide(keeper) {
         Decision::Fail(error) => Some(error),
-        Decision::Renew => match store.go(keeper, Event::Begin) {
+        Decision::Renew => match store.run(keeper, Event::Begin) {
             Step::Done(outcome) => outcome.err(),
             Step::Run(_) => None,
             step => panic!("{step:?}"),
@@ -150,12 +150,12 @@ fn success_or_login_clears_an_unconfirmed_refusal() {
         let (mut keeper, mut store, _) = keeper_after_refusal(refusal(401, "invalid_client"));
         let mut other = keeper_for(Reuse::Revokes);
         assert!(error_for_caller(&mut store, &mut other).is_some());
-        let where_to = if is_local { &mut keeper } else { &mut other };
+        let login_keeper = if is_local { &mut keeper } else { &mut other };
         let login = tokens_from(5, store.now);
-        where_to.replace(&store.at(), login).unwrap();
-        assert!(where_to.save_again());
+        login_keeper.replace(&store.at(), login).unwrap();
+        assert!(login_keeper.save_again());
         assert_eq!(
-            access_of_outcome(outcome_of(store.go(where_to, Event::Begin))),
+            access_of_outcome(outcome_of(store.run(login_keeper, Event::Begin))),
             "a5"
         );
         assert_eq!(store.record().unconfirmed_refusal, None);
@@ -164,7 +164,7 @@ fn success_or_login_clears_an_unconfirmed_refusal() {
             match store.decide(worker) {
                 Decision::UseToken(tokens) => assert_eq!(access(&tokens), "a5"),
                 Decision::Renew => assert_eq!(
-                    access_of_outcome(outcome_of(store.go(worker, Event::Begin))),
+                    access_of_outcome(outcome_of(store.run(worker, Event::Begin))),
                     "a5"
                 ),
                 decision => panic!("{decision:?}"),
@@ -190,7 +190,7 @@ fn valid_token_is_returned_during_an_unconfirmed_refusal() {
     let mut other = keeper_for(Reuse::Revokes);
     assert!(matches!(store.decide(&mut other), Decision::Renew));
     assert_eq!(
-        access_of_outcome(outcome_of(store.go(&mut other, Event::Begin))),
+        access_of_outcome(outcome_of(store.run(&mut other, Event::Begin))),
         "a1"
     );
     assert_eq!(access_of_decision(store.decide(&mut other)), "a1");
@@ -203,15 +203,15 @@ fn valid_token_is_returned_during_an_unconfirmed_refusal() {
 #[test]
 fn unconfirmed_refusal_stored_by_a_fast_clock_ends_in_time() {
     let mut store = TestStore::with(tokens(1));
-    let mut ahead = keeper_for(Reuse::Revokes);
+    let mut fast_keeper = keeper_for(Reuse::Revokes);
     store.now = START + 365 * 24 * 3600;
-    let _ = store.decide(&mut ahead);
+    let _ = store.decide(&mut fast_keeper);
     store
-        .renew(&mut ahead, Err(refusal(401, "invalid_client")))
+        .renew(&mut fast_keeper, Err(refusal(401, "invalid_client")))
         .unwrap_err();
     let refused = store.record();
     // One worker's clock was right, and the other's has been corrected.
-    for mut worker in [keeper_for(Reuse::Revokes), ahead] {
+    for mut worker in [keeper_for(Reuse::Revokes), fast_keeper] {
         store.now = START + 700;
         assert!(error_for_caller(&mut store, &mut worker).is_some());
         store.now += 16;
@@ -224,7 +224,7 @@ fn unconfirmed_refusal_stored_by_a_fast_clock_ends_in_time() {
 #[test]
 fn unconfirmed_refusal_is_retried_after_its_pause_without_a_store() {
     let mut store = TestStore::new();
-    let mut keeper = alone();
+    let mut keeper = unshared_keeper();
     keeper.replace(&store.at(), tokens(1)).unwrap();
     store.now = START + 601;
     let _ = store.decide(&mut keeper);
@@ -241,14 +241,14 @@ fn unconfirmed_refusal_is_retried_after_its_pause_without_a_store() {
 /// Microsoft's error code if the user must confirm something.
 #[test]
 fn invalid_grant_with_an_interaction_suberror_does_not_end_the_grant() {
-    let wanting = |suberror: &str| {
+    let refusal_with_suberror = |suberror: &str| {
         let mut extra = serde_json::Map::new();
         extra.insert("suberror".to_owned(), suberror.into());
         let server = ServerError::from_status(400).with_code("invalid_grant");
         Error::from(server.with_extra(extra))
     };
     for suberror in ["basic_action", "consent_required"] {
-        let (_, store, error) = keeper_after_refusal(wanting(suberror));
+        let (_, store, error) = keeper_after_refusal(refusal_with_suberror(suberror));
         assert_eq!(
             (error.code(), error.advice()),
             ("denied.invalid_grant", Advice::Reauthorize)
@@ -257,7 +257,7 @@ fn invalid_grant_with_an_interaction_suberror_does_not_end_the_grant() {
         assert!(record.ended.is_none() && record.unconfirmed_refusal.is_some());
     }
     for suberror in ["bad_token", "token_expired"] {
-        let (_, store, _) = keeper_after_refusal(wanting(suberror));
+        let (_, store, _) = keeper_after_refusal(refusal_with_suberror(suberror));
         assert!(store.record().ended.is_some());
     }
 }
@@ -279,7 +279,7 @@ fn refusal_of_an_already_replaced_token_is_not_recorded() {
         let mut keeper = keeper_for(Reuse::Unknown);
         store.now = START + 601;
         let _ = store.decide(&mut keeper);
-        assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
+        assert!(matches!(store.run(&mut keeper, Event::Begin), Step::Run(_)));
         store.save_elsewhere(&Record::from_tokens(Arc::new(tokens_from(
             number, store.now,
         ))));
@@ -297,7 +297,7 @@ fn unconfirmed_refusal_is_not_reported_before_it_is_stored() {
     let mut keeper = keeper_for(Reuse::Unknown);
     store.now = START + 601;
     let _ = store.decide(&mut keeper);
-    assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
+    assert!(matches!(store.run(&mut keeper, Event::Begin), Step::Run(_)));
     store.is_down = true;
     let refused = Err(refusal(401, "invalid_client"));
     assert_eq!(code(store.complete(&mut keeper, refused)), "lost");
@@ -318,7 +318,7 @@ fn unconfirmed_refusal_is_not_reported_while_a_retry_is_in_flight() {
     store.now -= 15;
     store.is_held = true;
     assert!(matches!(store.decide(&mut other), Decision::Renew));
-    assert!(matches!(store.go(&mut other, Event::Begin), Step::Wait(_)));
+    assert!(matches!(store.run(&mut other, Event::Begin), Step::Wait(_)));
     // A lost request counts as lost, and the next refusal as the second one.
     store.is_held = false;
     store.now += 15;

@@ -82,7 +82,7 @@ fn keep_alive_sends_nothing_if_another_worker_has_renewed() {
     ))));
     store.now = late;
     assert_eq!(keeper.upkeep(store.now()), Some(Upkeep::Renew));
-    let outcome = outcome_of(store.go(&mut keeper, Event::Begin));
+    let outcome = outcome_of(store.run(&mut keeper, Event::Begin));
     assert_eq!(access_of_outcome(outcome), "a2");
     assert_eq!(store.log, ["load"]);
     assert!(after(&store, &keeper).unwrap() > 4 * DAY);
@@ -106,7 +106,7 @@ fn caller_during_a_keep_alive_gets_a_token_if_another_worker_has_renewed() {
     assert!(matches!(&release, Step::Lease { ttl, .. } if ttl.is_zero()));
     assert!(matches!(store.decide(&mut keeper), Decision::Wait));
     // The stored token is stale: it is renewed for the waiting callers.
-    let step = store.go(&mut keeper, Event::Leased(Lease::Won));
+    let step = store.run(&mut keeper, Event::Leased(Lease::Won));
     assert!(matches!(step, Step::Run(_)), "{step:?}");
     let fresh = idle(3, store.now, None);
     assert_eq!(

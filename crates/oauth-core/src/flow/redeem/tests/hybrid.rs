@@ -72,7 +72,7 @@ fn redeem(
     }
 }
 
-fn with(changes: Value) -> impl FnOnce(&PendingAuthorization) -> String {
+fn callback_with_id_token(changes: Value) -> impl FnOnce(&PendingAuthorization) -> String {
     move |pending| format!("&id_token={}", id_token(pending, &changes))
 }
 
@@ -94,11 +94,15 @@ fn hybrid_request_uses_fragment_or_form_post_and_requires_openid() {
 
 #[test]
 fn code_is_sent_after_the_front_channel_id_token_is_verified() {
-    let form = redeem(with(json!({ "c_hash": "c", "s_hash": "s" })), &["c", "s"]).unwrap();
+    let form = redeem(
+        callback_with_id_token(json!({ "c_hash": "c", "s_hash": "s" })),
+        &["c", "s"],
+    )
+    .unwrap();
     assert!(form.contains("code=c0de"), "{form}");
     assert!(!form.contains("id_token"), "{form}");
     // Only FAPI requires `s_hash`.
-    assert!(redeem(with(json!({ "c_hash": "c" })), &["c"]).is_ok());
+    assert!(redeem(callback_with_id_token(json!({ "c_hash": "c" })), &["c"]).is_ok());
 }
 
 #[test]
@@ -107,8 +111,9 @@ fn code_is_not_sent_with_a_missing_or_invalid_id_token() {
         Box<dyn FnOnce(&PendingAuthorization) -> String>,
         &'static str,
     );
-    let faulty =
-        |changes| -> Box<dyn FnOnce(&PendingAuthorization) -> String> { Box::new(with(changes)) };
+    let faulty = |changes| -> Box<dyn FnOnce(&PendingAuthorization) -> String> {
+        Box::new(callback_with_id_token(changes))
+    };
     let cases: [Case; 8] = [
         (Box::new(|_| String::new()), "id_token.missing"),
         (faulty(json!({})), "jwt.missing_claim"),

@@ -35,7 +35,7 @@ fn connect_with_challenge(
     connected_at(request, challenge, DCR)
 }
 
-/// The same at a server with these metadata members.
+/// [`connect_with_challenge`] at a server with these metadata members.
 fn connected_at(
     request: ConnectRequest,
     challenge: Response<Bytes>,

@@ -1,4 +1,4 @@
-//! Which of several servers is asked.
+//! The choice among the several authorization servers of an API.
 
 use super::*;
 
@@ -33,10 +33,10 @@ fn callers_server_order_takes_precedence_over_the_apis() {
 #[test]
 fn several_servers_are_reported_if_the_caller_wants_to_choose() {
     let choosing = || connect_request().on_several_servers(MultipleServersPolicy::Error);
-    let met_so = connect_to(choosing(), DCR);
+    let run = connect_to(choosing(), DCR);
     // No server has been contacted.
-    assert_eq!(met_so.requests.len(), 1);
-    let error = met_so.outcome.unwrap_err();
+    assert_eq!(run.requests.len(), 1);
+    let error = run.outcome.unwrap_err();
     assert_eq!(error.code(), "connect.several_servers");
     assert_eq!(
         error.detail(),

@@ -38,7 +38,7 @@ impl Server {
     }
 }
 
-/// What a caller does next.
+/// The next action of a caller.
 enum Due {
     Ask,
     Arrive,

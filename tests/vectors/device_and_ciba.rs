@@ -4,16 +4,16 @@ use oauth_core::jose::Alg;
 use oauth_core::quirk::{Rules, Strictness};
 use serde_json::{Value, json};
 
-use crate::ask::{Outcome, Runner, confidential, public, request};
 use crate::classes;
 use crate::conversation::{ClientConfig, Conversation, ServerConfig, TurnInput};
 use crate::expect::outcome;
 use crate::fields::Reply;
-use crate::format::{Failure, Vector, Verdict, holds, same, texts};
+use crate::format::{Failure, Vector, Verdict, check, check_equal, texts};
 use crate::jws::key_set;
 use crate::lang::Lang;
 use crate::packages::signed;
-use crate::said::{Done, Sent, TurnOutput};
+use crate::runner::{Outcome, Runner, confidential, public, request};
+use crate::transcript::{Done, Sent, TurnOutput};
 
 /// The time at which every vector begins, in Unix seconds.
 const NOW: u64 = 1_700_000_000;
@@ -30,7 +30,7 @@ fn server(rules: &Rules) -> ServerConfig {
     ServerConfig::of(ISSUER, endpoints, rules)
 }
 
-fn strict() -> Rules {
+fn strict_rules() -> Rules {
     Rules {
         strictness: Strictness::Strict,
         ..Rules::default()
@@ -87,12 +87,12 @@ pub(crate) fn device(vector: &Vector, runner: &mut Runner) -> Verdict {
     }
     match vector.text("build") {
         Some("device_authorization") => {
-            let scope = vector.must("scope")?;
+            let scope = vector.required_text("scope")?;
             let operation = TurnInput::operation("device_authorization", json!({ "scope": scope }));
             built(vector, operation, runner)
         }
         Some("token_request") => {
-            let code = vector.must("device_code")?;
+            let code = vector.required_text("device_code")?;
             let operation = json!({ "device_code": code, "expires_at": NOW + 600 });
             built(
                 vector,
@@ -108,7 +108,7 @@ pub(crate) fn device(vector: &Vector, runner: &mut Runner) -> Verdict {
 
 /// Compares a request with all its parameters.
 fn built(vector: &Vector, call: TurnInput, runner: &mut Runner) -> Verdict {
-    let id = vector.must("client_id")?;
+    let id = vector.required_text("client_id")?;
     let conversation = Conversation::new(Some(server(&Rules::default())), Some(public(id)));
     let conversation = conversation
         .then(NOW, call)
@@ -119,7 +119,7 @@ fn built(vector: &Vector, call: TurnInput, runner: &mut Runner) -> Verdict {
         first => request(first)?,
     };
     if let Some(method) = vector.expected["method"].as_str() {
-        same("method", sent.method.as_str(), method)?;
+        check_equal("method", sent.method.as_str(), method)?;
     }
     let mut form = sent.form()?;
     let mut expected_value: Vec<(String, String)> = vector.expected["params"]
@@ -135,7 +135,7 @@ fn built(vector: &Vector, call: TurnInput, runner: &mut Runner) -> Verdict {
         .collect();
     form.sort();
     expected_value.sort();
-    same("parameters", form, expected_value)
+    check_equal("parameters", form, expected_value)
 }
 
 fn device_code(vector: &Vector, rules: &Rules, runner: &mut Runner) -> Outcome<Value> {
@@ -154,25 +154,25 @@ fn response(vector: &Vector, runner: &mut Runner) -> Verdict {
     // The poll never happens: the interval is the code's whole life.
     if expected.get("error_or_cap").is_some() {
         let code = got.map_err(|refusal| refusal.message)?;
-        return same("interval", &code["interval"], &code["expires_in"]);
+        return check_equal("interval", &code["interval"], &code["expires_in"]);
     }
     if let Some(code) = outcome(expected, got)? {
         for (name, value) in expected["ok"].as_object().into_iter().flatten() {
-            same(name, code[name].as_f64(), value.as_f64())?;
+            check_equal(name, code[name].as_f64(), value.as_f64())?;
         }
     }
     if let Some(expected_value) = expected.get("strict") {
-        let verdict = device_code(vector, &strict(), runner)
+        let verdict = device_code(vector, &strict_rules(), runner)
             .and_then(|got| outcome(expected_value, got))
             .map(drop);
-        runner.part(verdict)?;
+        runner.allow_unsupported(verdict)?;
     }
     Ok(())
 }
 
 /// The text shown to the user, while no browser is opened.
 fn prompt(vector: &Vector, runner: &mut Runner) -> Verdict {
-    let purpose = vector.must("purpose")?;
+    let purpose = vector.required_text("purpose")?;
     let call = TurnInput::operation("device_authorization", json!({ "purpose": purpose }));
     let response_body =
         json!({ "status": 200, "body": vector.input["device_response"].to_string() });
@@ -182,10 +182,10 @@ fn prompt(vector: &Vector, runner: &mut Runner) -> Verdict {
     };
     let prompt = code["prompt"].as_str().ok_or("no prompt")?;
     for part in texts(&vector.expected["prompt_has"]) {
-        holds(&part, prompt.contains(&part))?;
+        check(&part, prompt.contains(&part))?;
     }
     let prompt_text = vector.expected["prompt_says"].as_str().unwrap_or_default();
-    holds(prompt_text, prompt.contains(prompt_text))
+    check(prompt_text, prompt.contains(prompt_text))
 }
 
 /// The pauses between the polls, and the result.
@@ -236,15 +236,15 @@ fn sequence(
         requests += 1;
     }
     let expected_waits: Vec<_> = waits.iter().map(|wait| *wait as f64).collect();
-    same("pauses", slept, expected_waits)?;
+    check_equal("pauses", slept, expected_waits)?;
     if let Some(count) = expected["requests"].as_u64() {
-        same("requests", requests, count)?;
+        check_equal("requests", requests, count)?;
     }
     let result = expected["result"].as_str().ok_or("no result")?;
     match (result.strip_prefix("error:"), entries.next()) {
         (None, Some(TurnOutput::Done(Done::Tokens(_)))) => Ok(()),
         (Some(error), Some(TurnOutput::Error(refusal))) => {
-            same("error", refusal.error.as_deref(), Some(error))
+            check_equal("error", refusal.error.as_deref(), Some(error))
         }
         (_, other) => Err(format!("want {result}, got {other:?}").into()),
     }
@@ -266,7 +266,7 @@ pub(crate) fn ciba(vector: &Vector, runner: &mut Runner) -> Verdict {
         ));
     }
     if let Some(response) = input.get("ack_response") {
-        let call = TurnInput::operation("backchannel_authentication", usual());
+        let call = TurnInput::operation("backchannel_authentication", required_arguments());
         let got = play_response(&Rules::default(), client(), call, response, runner)?;
         return outcome(&vector.expected, got).map(drop);
     }
@@ -296,7 +296,7 @@ pub(crate) fn ciba(vector: &Vector, runner: &mut Runner) -> Verdict {
         .flatten()
     {
         let [name, value] = texts(pair).try_into().map_err(|_| "no pair")?;
-        same(&name, sent.parameter(&name)?, Some(value))?;
+        check_equal(&name, sent.parameter(&name)?, Some(value))?;
     }
     let Some(shown) = vector.expected["shown_to_caller"].as_str() else {
         return Ok(());
@@ -304,7 +304,9 @@ pub(crate) fn ciba(vector: &Vector, runner: &mut Runner) -> Verdict {
     let response = json!({ "status": 200, "body": r#"{"auth_req_id":"x","expires_in":60}"# });
     let call = TurnInput::operation("backchannel_authentication", device_arguments(input));
     match play_response(&Rules::default(), client(), call, &response, runner)? {
-        Ok(Done::Record(record)) => same("shown", record["binding_message"].as_str(), Some(shown)),
+        Ok(Done::Record(record)) => {
+            check_equal("shown", record["binding_message"].as_str(), Some(shown))
+        }
         other => Err(format!("want a record, got {other:?}").into()),
     }
 }
@@ -314,14 +316,14 @@ fn client() -> ClientConfig {
 }
 
 /// The required arguments of every request.
-fn usual() -> Value {
+fn required_arguments() -> Value {
     json!({ "scope": "openid", "login_hint": "a" })
 }
 
 /// The arguments of a vector's request. A vector with only a scope gets a hint as well.
 fn device_arguments(input: &Value) -> Value {
     let mut all = match input.get("scope") {
-        Some(_) => usual(),
+        Some(_) => required_arguments(),
         None => json!({ "scope": "openid" }),
     };
     if let (Some(all), Some(input)) = (all.as_object_mut(), input.as_object()) {
@@ -332,7 +334,7 @@ fn device_arguments(input: &Value) -> Value {
 
 /// The acknowledgement of a CIBA request, and the polls after it.
 fn acknowledged(vector: &Vector, response_specs: &[Value], runner: &mut Runner) -> Verdict {
-    let call = TurnInput::operation("backchannel_authentication", usual());
+    let call = TurnInput::operation("backchannel_authentication", required_arguments());
     let response_body = json!({ "status": 200, "body": vector.input["ack"].to_string() });
     let begun = play_response(&Rules::default(), client(), call, &response_body, runner)?;
     let begun = match begun {
@@ -381,7 +383,7 @@ fn ping(vector: &Vector, runner: &mut Runner) -> Verdict {
         other => return Err(format!("want a refusal, got {other:?}").into()),
     };
     if let Some(status) = vector.expected["http_status"].as_u64() {
-        same(
+        check_equal(
             "status",
             refusal.response_status.map(u64::from),
             Some(status),

@@ -108,7 +108,7 @@ fn blocking_requests_renew_expired_tokens_reported_in_a_body() {
 }
 
 /// A server that sends this response and closes the connection.
-fn says(answer: Vec<u8>) -> String {
+fn server_answering(answer: Vec<u8>) -> String {
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let base = format!("http://{}", socket.local_addr().unwrap());
     std::thread::spawn(move || {
@@ -135,7 +135,7 @@ fn long(size: usize) -> (String, Vec<u8>) {
 #[tokio::test]
 async fn a_body_over_the_inspection_limit_is_returned_whole() {
     let (body, answer) = long(300_000);
-    let base = says(answer);
+    let base = server_answering(answer);
     let source = || Sources::one(FixedToken::new("t"));
     let api = Authorized::with_sources(driver(), source(), api_with_rules(&base)).unwrap();
     let reply = api.get(&base).send().await.unwrap();
@@ -151,7 +151,7 @@ async fn a_body_over_the_inspection_limit_is_returned_whole() {
 #[tokio::test]
 async fn a_truncated_body_is_not_taken_for_an_ended_token_and_reading_it_fails() {
     let body = r#"{"ok":false,"error":"token_expired"}"#;
-    let base = says(format!("{HEAD}content-length: 1000\r\n\r\n{body}").into_bytes());
+    let base = server_answering(format!("{HEAD}content-length: 1000\r\n\r\n{body}").into_bytes());
     let source = || Sources::one(FixedToken::new("t"));
     let api = Authorized::with_sources(driver(), source(), api_with_rules(&base)).unwrap();
     let reply = api.get(&base).send().await.unwrap();

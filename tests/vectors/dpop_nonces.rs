@@ -8,7 +8,7 @@ use oauth_core::{AuthorizationRequest, Client, Exchange, Input, Step, Tokens};
 use serde_json::Value;
 
 use crate::dpop::{bound, clock, fields, moment, opened, reply, text, token};
-use crate::format::{Failure, Vector, Verdict, holds, same};
+use crate::format::{Failure, Vector, Verdict, check, check_equal};
 
 /// The requests that were sent, and the result.
 #[derive(Default)]
@@ -137,7 +137,7 @@ fn code(client: &Client, replies: &[&Value], seen: &mut SentRequests) -> Result<
         return Err("not sent twice".into());
     };
     // Code and verifier are unchanged: this client's form does not vary.
-    same("the form", first, second)
+    check_equal("the form", first, second)
 }
 
 fn to_api(
@@ -198,23 +198,23 @@ fn to_api(
 fn judge(vector: &Vector, seen: &SentRequests) -> Verdict {
     let expected = &vector.expected;
     if let Some(count) = expected["requests"].as_u64() {
-        same("requests", seen.requests, count)?;
+        check_equal("requests", seen.requests, count)?;
     }
     if let Some(nonces) = expected["nonces_sent"].as_array() {
-        same("nonces", &seen.nonces, nonces)?;
+        check_equal("nonces", &seen.nonces, nonces)?;
     }
     let mut jtis = seen.jtis.clone();
     jtis.sort_unstable();
     jtis.dedup();
-    same("distinct proofs", jtis.len(), seen.jtis.len())?;
+    check_equal("distinct proofs", jtis.len(), seen.jtis.len())?;
     let first = seen.results.first().map(String::as_str);
     for (name, got) in [
         ("first_result", first),
         ("result", seen.results.last().map(String::as_str)),
     ] {
         if let Some(expected_value) = expected[name].as_str() {
-            same(name, got, Some(expected_value))?;
+            check_equal(name, got, Some(expected_value))?;
         }
     }
-    holds("something was sent", seen.requests > 0)
+    check("something was sent", seen.requests > 0)
 }

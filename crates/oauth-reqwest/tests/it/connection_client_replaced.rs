@@ -57,7 +57,7 @@ impl Stage {
             })
     }
 
-    fn pages(&self) -> usize {
+    fn page_count(&self) -> usize {
         self.pages.lock().unwrap().len()
     }
 
@@ -70,29 +70,30 @@ impl Stage {
     }
 
     /// The user denies the last request.
-    async fn refuse_last_page(&self) {
+    async fn deny_last_page(&self) {
         let page: reqwest::Url = self.last_page().parse().unwrap();
-        let of_page = |name: &str| {
+        let page_parameter = |name: &str| {
             let mut pairs = page.query_pairs();
             let value = pairs.find_map(|(key, value)| (key == name).then(|| value.into_owned()));
             value.unwrap()
         };
-        let mut home: reqwest::Url = of_page("redirect_uri").parse().unwrap();
-        home.query_pairs_mut()
+        let mut callback: reqwest::Url = page_parameter("redirect_uri").parse().unwrap();
+        callback
+            .query_pairs_mut()
             .append_pair("error", "access_denied")
-            .append_pair("state", &of_page("state"))
+            .append_pair("state", &page_parameter("state"))
             .append_pair("iss", self.served.base());
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        http.get(home).send().await.unwrap();
+        http.get(callback).send().await.unwrap();
     }
 
     /// The number of registered clients.
-    fn clients(&self) -> usize {
+    fn client_count(&self) -> usize {
         self.served.with(|twin| twin.registered_clients().len())
     }
 
-    /// The client in the stored record.
-    async fn kept_client(&self) -> String {
+    /// The id of the client in the stored record.
+    async fn stored_client_id(&self) -> String {
         let request = danger::loopback_connect_request(&self.api()).unwrap();
         let stored = connections::load(&*self.store, &request.key("")).await;
         let registration = stored.unwrap().connection.unwrap().registration;
@@ -100,25 +101,29 @@ impl Stage {
     }
 }
 
-type Call = tokio::task::JoinHandle<Result<u16, &'static str>>;
+type PendingCall = tokio::task::JoinHandle<Result<u16, &'static str>>;
 
 /// A request that has opened a page, which the user has not answered yet.
-async fn asking(stage: &Stage, connection: &ResourceConnection, method: reqwest::Method) -> Call {
+async fn call_until_page_opens(
+    stage: &Stage,
+    connection: &ResourceConnection,
+    method: reqwest::Method,
+) -> PendingCall {
     let (authorized, url) = (connection.authorized(), stage.api());
-    let pages = stage.pages();
+    let pages = stage.page_count();
     let call = tokio::spawn(async move {
         let reply = authorized.request(method, &url).send().await;
         reply
             .map(|reply| reply.status().as_u16())
             .map_err(|error| error.code())
     });
-    until(|| stage.pages() > pages).await;
+    until(|| stage.page_count() > pages).await;
     call
 }
 
 /// A request that needs more scope than the first client has.
-async fn waiting(stage: &Stage, connection: &ResourceConnection) -> Call {
-    asking(stage, connection, reqwest::Method::POST).await
+async fn post_until_page_opens(stage: &Stage, connection: &ResourceConnection) -> PendingCall {
+    call_until_page_opens(stage, connection, reqwest::Method::POST).await
 }
 
 async fn token(connection: &ResourceConnection) -> String {
@@ -135,7 +140,7 @@ async fn the_first_client_is_kept_until_the_user_has_signed_in_with_the_wider_on
     let stage = Stage::new();
     let connection = stage.connection();
     let first = token(&connection).await;
-    let call = waiting(&stage, &connection).await;
+    let call = post_until_page_opens(&stage, &connection).await;
     // A caller that needs no more scope gets its token at once, here and in another process.
     assert_eq!(token(&connection).await, first);
     assert_eq!(token(&stage.connection()).await, first);
@@ -148,7 +153,7 @@ async fn the_first_client_is_kept_until_the_user_has_signed_in_with_the_wider_on
         assert_eq!(reply.unwrap().status(), 200);
         assert_ne!(token(connection).await, first);
     }
-    assert_eq!(stage.pages(), 2);
+    assert_eq!(stage.page_count(), 2);
 }
 
 #[tokio::test]
@@ -156,13 +161,13 @@ async fn a_step_up_succeeds_although_another_worker_saved_the_connection() {
     let stage = Stage::new();
     let connection = stage.connection();
     let first = token(&connection).await;
-    let call = waiting(&stage, &connection).await;
+    let call = post_until_page_opens(&stage, &connection).await;
     let key = danger::loopback_connect_request(&stage.api())
         .unwrap()
         .key("");
     let stored = connections::load(&*stage.store, &key).await.unwrap();
-    let theirs = stored.connection.unwrap();
-    let saved = connections::save(&*stage.store, &key, &theirs, stored.version).await;
+    let stored_connection = stored.connection.unwrap();
+    let saved = connections::save(&*stage.store, &key, &stored_connection, stored.version).await;
     assert!(saved.unwrap().is_some());
 
     stage.answer_last_page().await;
@@ -177,7 +182,7 @@ async fn a_step_up_succeeds_although_another_worker_saved_the_connection() {
         scope.contains("read") && scope.contains("write"),
         "{scope:?}"
     );
-    assert_eq!(stage.pages(), 2);
+    assert_eq!(stage.page_count(), 2);
 }
 
 /// An unused client is deleted at the server (RFC 7592), and the caller gets the user's answer as the error.
@@ -186,12 +191,12 @@ async fn a_refused_step_up_deletes_the_new_client() {
     let stage = Stage::new();
     let connection = stage.connection();
     let first = token(&connection).await;
-    let call = waiting(&stage, &connection).await;
-    assert_eq!(stage.clients(), 2);
-    stage.refuse_last_page().await;
+    let call = post_until_page_opens(&stage, &connection).await;
+    assert_eq!(stage.client_count(), 2);
+    stage.deny_last_page().await;
 
     assert_eq!(call.await.unwrap(), Err("denied.access_denied"));
-    assert_eq!(stage.clients(), 1);
+    assert_eq!(stage.client_count(), 1);
     assert_eq!(token(&connection).await, first);
     assert_eq!(token(&stage.connection()).await, first);
 }
@@ -203,28 +208,28 @@ async fn the_record_of_a_forgotten_client_is_kept_until_another_login_succeeds()
     let stage = Stage::new();
     let connection = stage.connection();
     token(&connection).await;
-    let first = stage.kept_client().await;
+    let first = stage.stored_client_id().await;
     stage.served.with(|twin| {
         twin.forget_client(&first);
         twin.expire_access_tokens();
     });
-    let call = asking(&stage, &connection, reqwest::Method::GET).await;
+    let call = call_until_page_opens(&stage, &connection, reqwest::Method::GET).await;
     assert_eq!(
-        (stage.clients(), stage.kept_client().await),
+        (stage.client_count(), stage.stored_client_id().await),
         (1, first.clone())
     );
-    stage.refuse_last_page().await;
+    stage.deny_last_page().await;
     assert_eq!(call.await.unwrap(), Err("denied.access_denied"));
     assert_eq!(
-        (stage.clients(), stage.kept_client().await),
+        (stage.client_count(), stage.stored_client_id().await),
         (0, first.clone())
     );
 
-    let call = asking(&stage, &connection, reqwest::Method::GET).await;
+    let call = call_until_page_opens(&stage, &connection, reqwest::Method::GET).await;
     stage.answer_last_page().await;
     assert_eq!(call.await.unwrap(), Ok(200));
-    assert_ne!(stage.kept_client().await, first);
-    let again = token(&connection).await;
-    assert_eq!(token(&stage.connection()).await, again);
-    assert_eq!((stage.clients(), stage.pages()), (1, 3));
+    assert_ne!(stage.stored_client_id().await, first);
+    let new_token = token(&connection).await;
+    assert_eq!(token(&stage.connection()).await, new_token);
+    assert_eq!((stage.client_count(), stage.page_count()), (1, 3));
 }

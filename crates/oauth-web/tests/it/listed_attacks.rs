@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use crate::world::{Browser, Ended, From, SESSION, SHOP, TWIN, World, code, location, put};
 
 /// The page reached by a user who requested `target` and signed in.
-fn landed(target: &str) -> String {
+fn page_after_sign_in(target: &str) -> String {
     let (mut world, mut eve) = (World::new(), Browser::new());
     let url = location(&eve.get(&mut world, target).reply());
     let callback = Browser::provider(&mut world, &url);
@@ -78,13 +78,16 @@ fn a2_a_flow_started_by_an_attacker_changes_nothing() {
 fn a9_a_sign_in_never_reuses_a_known_session_or_flow() {
     let (mut world, mut eve) = (World::in_store(), Browser::new());
     eve.open(&mut world, "/me").session();
-    let planted = eve.cookie(SESSION).unwrap().value.clone();
+    let eves_session = eve.cookie(SESSION).unwrap().value.clone();
     // Ann's browser was given Eve's cookies, and she signs in.
     let mut ann = eve.clone();
     let ended = ann.click(&mut world, "/auth/login");
     ann.follow(&mut world, ended).session();
-    assert_ne!(ann.cookie(SESSION).unwrap().value, planted);
-    assert!(eve.click(&mut world, "/me").is_status(303), "Eve's is over");
+    assert_ne!(ann.cookie(SESSION).unwrap().value, eves_session);
+    assert!(
+        eve.click(&mut world, "/me").is_status(303),
+        "Eve's session has ended"
+    );
 
     let mut bob = Browser::new();
     bob.get(&mut world, "/me");
@@ -191,12 +194,15 @@ fn a12_a_login_never_returns_to_a_foreign_target() {
         let refused = check_return_target(target, &shop_url).map_err(|error| error.code());
         assert_eq!(refused, Err("return_to.refused"), "{target:?}");
         let login = format!("/auth/login?{}", query(&[("return_to", target)]));
-        assert_eq!(landed(&login), "/", "{target:?}");
+        assert_eq!(page_after_sign_in(&login), "/", "{target:?}");
     }
     for target in ["/", "/me?x=1#y", "https://shop.example/me"] {
         assert!(check_return_target(target, &shop_url).is_ok(), "{target}");
     }
-    assert_eq!(landed("/auth/login?return_to=%2Fme%3Fx%3D1"), "/me?x=1");
+    assert_eq!(
+        page_after_sign_in("/auth/login?return_to=%2Fme%3Fx%3D1"),
+        "/me?x=1"
+    );
 }
 
 /// The host of a request selects among the site's own hosts, and cannot add one.

@@ -23,7 +23,7 @@ const CALLERS: usize = 50;
 
 /// The server's counters: refreshes, nonce challenges at the token endpoint and at the
 /// API, and other refusals.
-fn counted(server: &OidcProvider) -> [u64; 4] {
+fn counters(server: &OidcProvider) -> [u64; 4] {
     let reply = reqwest::blocking::get(format!("{}/_counters", server.issuer()));
     let body: Value = reply.and_then(|reply| reply.json()).expect("counters");
     let names = [
@@ -36,10 +36,10 @@ fn counted(server: &OidcProvider) -> [u64; 4] {
 }
 
 /// The increase of each counter during `work`.
-fn during(server: &OidcProvider, work: impl FnOnce()) -> [u64; 4] {
-    let before = counted(server);
+fn counter_changes(server: &OidcProvider, work: impl FnOnce()) -> [u64; 4] {
+    let before = counters(server);
     work();
-    let after = counted(server);
+    let after = counters(server);
     [0, 1, 2, 3].map(|at| after[at] - before[at])
 }
 
@@ -89,17 +89,23 @@ fn nonces_are_rotated_while_tokens_are_in_use() -> Result<(), Error> {
     // All nonces replaced at once: the first caller is challenged, and the second has the new nonce.
     steer(&server, "nonces");
     let second = api(&server, &driver, &client, session.clone());
-    assert_eq!(during(&server, || call(&server, &first)), [0, 0, 1, 0]);
-    assert_eq!(during(&server, || call(&server, &second)), [0, 0, 0, 0]);
+    assert_eq!(
+        counter_changes(&server, || call(&server, &first)),
+        [0, 0, 1, 0]
+    );
+    assert_eq!(
+        counter_changes(&server, || call(&server, &second)),
+        [0, 0, 0, 0]
+    );
     // The same holds at the token endpoint, which has its own nonces.
     let renew = || {
         let tokens = session.token().expect("tokens");
         session.renew(&tokens).expect("others");
     };
-    assert_eq!(during(&server, renew), [1, 1, 0, 0]);
-    assert_eq!(during(&server, renew), [1, 0, 0, 0]);
+    assert_eq!(counter_changes(&server, renew), [1, 1, 0, 0]);
+    assert_eq!(counter_changes(&server, renew), [1, 0, 0, 0]);
     // Nonces replaced over time: each response contains the next one, and no request is rejected after the first has expired.
-    let nonce_challenges = during(&server, || {
+    let nonce_challenges = counter_changes(&server, || {
         for _ in 0..6 {
             steer(&server, "advance/60");
             call(&server, &first);
@@ -118,7 +124,7 @@ fn fifty_callers_with_new_nonces_cause_one_refresh() -> Result<(), Error> {
     steer(&server, "nonces");
     steer(&server, "expire");
     let barrier = Barrier::new(CALLERS);
-    let [refreshes, nonces, at_api, refused] = during(&server, || {
+    let [refreshes, nonces, at_api, refused] = counter_changes(&server, || {
         thread::scope(|scope| {
             for _ in 0..CALLERS {
                 scope.spawn(|| {
@@ -159,7 +165,7 @@ fn a_bound_grant_continues_after_a_restart() -> Result<(), Error> {
 
     let (client, session) = worker()?;
     let pending = PendingAuthorization::from_json(pending.expose())?;
-    let login = driver.run(client.redeem(pending, crate::browser::home(&came))?)?;
+    let login = driver.run(client.redeem(pending, crate::browser::redirect_target(&came))?)?;
     session.log_in(login.tokens)?;
     call(&server, &api(&server, &driver, &client, session));
     steer(&server, "expire");
@@ -167,7 +173,7 @@ fn a_bound_grant_continues_after_a_restart() -> Result<(), Error> {
     let (client, session) = worker()?;
     let third = api(&server, &driver, &client, session);
     // The first renewal already has a nonce: a request without one might consume the refresh token.
-    let [refreshes, nonces, _, refused] = during(&server, || call(&server, &third));
+    let [refreshes, nonces, _, refused] = counter_changes(&server, || call(&server, &third));
     assert_eq!([refreshes, nonces, refused], [1, 0, 0]);
 
     // The API's nonce is stored with the next tokens, and known to the next worker.
@@ -175,6 +181,9 @@ fn a_bound_grant_continues_after_a_restart() -> Result<(), Error> {
     call(&server, &third);
     let (client, session) = worker()?;
     let fourth = api(&server, &driver, &client, session);
-    assert_eq!(during(&server, || call(&server, &fourth)), [0, 0, 0, 0]);
+    assert_eq!(
+        counter_changes(&server, || call(&server, &fourth)),
+        [0, 0, 0, 0]
+    );
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Runs the conversations of known-answer groups in one language, and picks the results apart.
+//! Runs the conversations of known-answer groups in one language, and reads their results.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::format::{Failure, Verdict};
 use crate::lang::Lang;
 use crate::player::Player;
 use crate::registration;
-use crate::said::{Done, Refusal, Sent, TokensOutput, TurnOutput};
+use crate::transcript::{Done, Refusal, Sent, TokensOutput, TurnOutput};
 
 /// The result of a call: a value, or the library's refusal.
 pub(crate) type Outcome<T> = Result<Result<T, Refusal>, Failure>;
@@ -43,11 +43,11 @@ impl Runner {
         if let Some(reason) = self.lang.lacks(conversation) {
             return Err(Failure::OutOfReach(reason));
         }
-        self.play_regardless(conversation)
+        self.play_unchecked(conversation)
     }
 
     /// [`play`](Self::play) for a conversation that is expected to be refused.
-    pub(crate) fn play_regardless(
+    pub(crate) fn play_unchecked(
         &mut self,
         conversation: &Conversation,
     ) -> Result<Vec<TurnOutput>, Failure> {
@@ -57,15 +57,18 @@ impl Runner {
             return Err(format!("{got} entries for {want} turns").into());
         }
         let secrets = secrets(conversation);
-        let mut shown = entries.iter().flat_map(|entry| &entry.shown);
-        if let Some(text) = shown.find(|text| secrets.iter().any(|secret| text.contains(secret))) {
+        let mut texts = entries.iter().flat_map(|entry| &entry.shown);
+        if let Some(text) = texts.find(|text| secrets.iter().any(|secret| text.contains(secret))) {
             return Err(format!("a secret is shown: {text}").into());
         }
         Ok(entries.into_iter().map(|entry| entry.output).collect())
     }
 
     /// Every text that the language rendered in a conversation.
-    pub(crate) fn shown(&mut self, conversation: &Conversation) -> Result<Vec<String>, Failure> {
+    pub(crate) fn rendered_texts(
+        &mut self,
+        conversation: &Conversation,
+    ) -> Result<Vec<String>, Failure> {
         if let Some(reason) = self.lang.lacks(conversation) {
             return Err(Failure::OutOfReach(reason));
         }
@@ -81,7 +84,7 @@ impl Runner {
     }
 
     /// The verdict of one part of a vector: if this language cannot express it, the rest still counts.
-    pub(crate) fn part(&mut self, verdict: Verdict) -> Verdict {
+    pub(crate) fn allow_unsupported(&mut self, verdict: Verdict) -> Verdict {
         match verdict {
             Err(Failure::OutOfReach(reason)) => {
                 self.left_out.insert(reason);
