@@ -11,7 +11,7 @@ const MAX_WAIT_MS = 1000
 /** The innermost callback that a call is part of: whose it is, while it is running, and the callback around it. */
 let context
 
-/** How many callbacks are running. */
+/** The number of running callbacks. */
 let runningCount = 0
 
 /** This callback, or the nearest one around it that is still running. */

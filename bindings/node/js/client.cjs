@@ -28,7 +28,7 @@ if (!isOnePackage) checkFingerprint(FINGERPRINT)
 /** The method of a client that creates a verifier of access tokens; `undefined` if a function has to supply an assertion first. */
 const createVerifier = Symbol('verifier')
 
-/** The arguments of a source: tokens and options, or either. Options are no `Tokens`, so they are told apart by their class. */
+/** The arguments of a source: tokens and options, or either. The class distinguishes them. */
 const tokensAndOptions = ([first, ...rest]) => {
   const isOptions = rest.length === 0 && !(first instanceof Tokens) && Object.keys(Object(first)).length > 0
   return isOptions ? [undefined, first] : [first, ...rest]

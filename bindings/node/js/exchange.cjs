@@ -152,7 +152,7 @@ async function readForStep(readers, at, limits) {
   return leaves.map((leave) => leave()).find((failure) => failure !== undefined)
 }
 
-/** Ends what readers hold for an exchange that is over. */
+/** Ends the holds of readers for an exchange that has ended. */
 function releaseReaders(readers) {
   for (const reader of readers === undefined ? [] : [readers].flat()) reader.release?.()
 }

@@ -20,9 +20,9 @@ const { MAX_SAVE_ATTEMPTS, addStepUp, stepUpKey, endBeside, foundIn, isList, not
 const { nativeTokens } = require('./tokens.cjs')
 const { asyncDispose } = require('./value.cjs')
 
-/** How many records are requested from the store at once. */
+/** The number of records that are requested from the store at once. */
 const PAGE_SIZE = 100
-/** How many grants are renewed at once. */
+/** The number of grants that are renewed at once. */
 const CONCURRENT_RENEWALS = 8
 
 const COUNTED_EVENTS = ['renewed', 'waits', 'failed', 'suspect', 'ended', 'unsaved', 'stored_late', 'authorization_ends', 'lease_lost']
@@ -97,7 +97,7 @@ class Grants {
     return source
   }
 
-  /** What identifies a grant, `[subject, requestKey, stepUp]`, and its request. */
+  /** The identity of a grant, `[subject, requestKey, stepUp]`, and its request. */
   #identify(subject, options) {
     const { scope, stepUp: requestedStepUp, ...requestOptions } = checkOptions('Grants.get', options)
     const stepUp = stepUpKey(requestedStepUp)

@@ -37,7 +37,7 @@ export const now = () => Math.floor(Date.now() / 1000)
 export const hash = (text) => createHash('sha256').update(text).digest('base64url')
 const encode = (part) => Buffer.from(typeof part === 'string' ? part : JSON.stringify(part)).toString('base64url')
 
-/** A JWS by this key, or with a signature that is given. */
+/** A JWS signed with this key, or with the given signature. */
 export function signed(header, claims, { privateKey }, { alg = 'ES256', signature, ...more } = {}) {
   const input = `${encode(header)}.${encode(claims)}`
   const [digest, options] = ways[alg]
@@ -63,7 +63,7 @@ function byMac(token) {
 const header = (header) => (token) => proofFor(token, { header })
 const claims = (claims) => (token) => proofFor(token, { claims })
 
-/** The flaws of proofs for a token that is bound to `holder`: how one is made, and the code of its refusal. */
+/** Flaws of proofs for a token bound to `holder`: the flaw, a function that creates the proof, and the error code. */
 export const flaws = [
   ['is missing', () => undefined, 'dpop_proof.missing'],
   ['comes in no field of several', () => [], 'dpop_proof.missing'],
@@ -95,7 +95,7 @@ export const flaws = [
 ]
 
 const filled = (length, byte) => Buffer.alloc(length, byte).toString('base64url')
-/** A proof whose header has another public key. */
+/** A proof with other members in the public key of its header. */
 const shown = (alg, jwk) => (token) => proofFor(token, { alg, header: { jwk: { ...keys[alg].publicKey, ...jwk } } })
 const ending = (alg, signature) => (token) => proofFor(token, { alg, signature })
 

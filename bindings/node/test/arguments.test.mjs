@@ -34,7 +34,7 @@ const site = new web.Site(base)
 const { flow } = client.authorize({ redirectUri: 'https://app.example/cb' })
 const fixed = core.fixedToken('x', { origins: ['https://api.example'] })
 
-/** One of each class that people call methods of. */
+/** An object of each class with public methods. */
 const objects = {
   client, server, tokens, flow, store, site, fixed,
   exchange: client.exchange, keeper: client.keeper(undefined, { grantType: 'client_credentials', shared: false }), source: client.clientCredentials(),
@@ -71,7 +71,7 @@ for (const [name, object] of Object.entries(objects)) {
 /** Skipped: callables that pass values on, that frameworks call with their own objects, or that wait for a user. */
 const LEFT = /^(Record|GrantSource\..*|site\.(leave|remember|remembered|required|fastify|page|visit|wrap)|.*Error|DeniedError|MalformedError|UntrustedError|LostError|MisuseError)$/
 
-/** How the engine and the addon's library describe unexpected values. */
+/** Messages of the engine and of the addon's library about unexpected values, which do not name the argument. */
 const UNNAMED = /Cannot (read|destructure|use|convert)|is not (a function|iterable)|Failed to |an argument is|Invalid URL/
 
 async function thrown(call) {
@@ -84,7 +84,7 @@ async function thrown(call) {
   return undefined
 }
 
-/** What an error shows, if it shows something. */
+/** Yields a description of each secret that the error shows. */
 function* shows(outcome, what) {
   if (outcome === undefined) return
   const { error } = outcome
@@ -107,11 +107,11 @@ test('a call with a wrongly typed argument reports an error that does not contai
   assert.deepEqual(found, [])
 })
 
-/** Where a list of strings is right, an error may name one of them. */
+/** Options that accept a list of strings, so an array is not wrongly typed. */
 const LISTS = /^(scope|resource|audience|acrValues|uiLocales|prompt|origins|issuers|returnOrigins|apiOrigins|claims|methods|acr|baseUrl|expiredTokenReplies|options)$/
 const kinds = (name) => Object.entries(HOSTILE).filter(([kind]) => kind !== 'array' || !LISTS.test(name))
 
-/** The calls whose options are walked over, with what comes before them. */
+/** The calls whose options are all tested. */
 const withOptions = {
   Client: (options) => new core.Client(server, { clientId: 'id', ...options }).exchange.clientCredentials?.().begin(),
   Network: (options) => new core.Network(options),

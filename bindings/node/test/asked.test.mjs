@@ -1,4 +1,4 @@
-// What tokens are for: resources, audiences, and a provider's own parameters.
+// Additional parameters of token requests: resources, audiences, and those of a provider.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { core, listen, rejection, serverAt } from './helper.mjs'
@@ -10,7 +10,10 @@ const args = { resource: [A, B], audience: ['c'], extra: { expiring: '1', tag: [
 const SENT = [['resource', A], ['resource', B], ['audience', 'c'], ['expiring', '1'], ['tag', 'x'], ['tag', 'y']]
 const OF_GRANT = ['grant_type', 'code', 'code_verifier', 'redirect_uri', 'refresh_token', 'scope', 'username', 'password']
 
-/** A client whose server gives another token each time, and what the last request had beyond its grant. */
+/**
+ * A client whose server issues a new token for each request, and the parameters of the last request except those of its
+ * grant.
+ */
 async function start() {
   const bodies = []
   const base = await listen(async (request, reply) => {

@@ -10,7 +10,7 @@ const { Client, GrantSource, Grants, MemoryStore, MisuseError, ResourceConnectio
 const issuer = 'https://as.example'
 const DEADLOCK = { code: 'misuse.deadlock', advice: 'give_up', hint: 'make the call once the callback has returned' }
 
-/** The tokens of a login, which have to be renewed. */
+/** The tokens of a login, which have expired. */
 const aged = (name = 'ann', age = 3600, more = {}) => Tokens.deserialize(JSON.stringify({
   version: 1, issuer, client_id: 'app', received_at: Math.floor(Date.now() / 1000) - age, access_token: `at-${name}`, expires_in: 600,
   scope: 'read', refresh_token: `rt-${name}`, refresh_scope: null, id_token: null, ...more,
@@ -31,7 +31,7 @@ const client = () => {
   return new Client(Server.fromMetadata(issuer, metadata), { clientId: 'app', clientSecret: 'secret', send })
 }
 
-/** Makes the stored login of this user one that has to be renewed. */
+/** Stores a login of this user whose access token has expired. */
 async function ageStored(store, subject) {
   const source = client().source({ store, subject })
   await source.logIn(aged(subject, 0))
@@ -43,11 +43,11 @@ async function ageStored(store, subject) {
 
 const turn = () => new Promise((resolve) => setTimeout(resolve, 5))
 
-/** A source whose `onTokens` makes this call, and what that threw. */
+/** A source whose `onTokens` makes this call, and the errors of the calls. */
 function calling(call, { store } = {}) {
   const seen = { errors: [], done: 0 }
   const onTokens = async (tokens) => {
-    // The call is one of the callback's wherever the callback makes it.
+    // A call belongs to the callback even after the callback has awaited something.
     await turn()
     await call(seen.source, tokens).then(() => { seen.done += 1 }, (error) => seen.errors.push(error))
   }
@@ -220,7 +220,7 @@ test('a logout of a pool in onRenewed is refused only if it ends the renewed gra
   const stepUp = { acr_values: ['high'] }
   const [ordinary, sibling, raised] = [undefined, { resource: ['https://b.example'] }, { stepUp }]
   const renewed = { ordinary, sibling: { resource: ['https://a.example'] }, raised }
-  // Which logouts in the hook of which grant would wait for it.
+  // Of each grant: the logouts in its hook, and whether they would wait for the hook.
   const cases = [
     ['ordinary', sibling, false], ['ordinary', raised, false], ['ordinary', ordinary, true],
     ['sibling', sibling, false], ['sibling', ordinary, false], ['sibling', renewed.sibling, true],

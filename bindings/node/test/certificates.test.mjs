@@ -28,7 +28,7 @@ async function client(number) {
   })
 }
 
-/** What `fetch` cannot be given: an authority, and a certificate to show. */
+/** A request with what `fetch` does not support: a certificate authority, and a client certificate. */
 function send(url, { body, certificate, ...init } = {}) {
   return new Promise((done, fail) => {
     const sent = request(url, { ca, cert: certificate, key: certificate, agent: false, ...init }, (reply) => {
@@ -47,7 +47,7 @@ async function tokens(client) {
 
 const counters = async () => JSON.parse((await send(`${base}/_twin/counters`)).text)
 const refreshes = async () => (await counters()).refreshes
-/** How often the API was sent a token over a connection with another certificate than the token's. */
+/** How often the API was sent a token over a connection with a certificate other than the token's. */
 const misbound = async () => (await counters()).api_misbound
 const expire = () => send(`${base}/_twin/expire`, { method: 'POST', body: '{}' })
 const status = async (source) => (await source.fetch(api)).status
@@ -144,7 +144,7 @@ test('processes with two certificates find their own tokens in a file store', as
   await login.logIn(await tokens(ownClient))
   const met = await misbound()
   const tokenRequests = async () => (await counters()).token_requests
-  /** How many token requests it takes for all of them to call at once. */
+  /** Has all workers call at once; returns the number of token requests that this takes. */
   const call = async (workers) => {
     const before = await tokenRequests()
     const pendingMessages = workers.map(async (worker) => {
@@ -162,9 +162,9 @@ test('processes with two certificates find their own tokens in a file store', as
   // The worker with the other certificate needs its own token.
   assert.equal(await call(await started()), 1)
   for (let end = 0; end < 2; end++) {
-    // Those that start later find theirs.
+    // Workers that start later find the token for their certificate.
     assert.equal(await call(await started()), 0)
-    // Two hours later, each needs another, and the others find it.
+    // Two hours later, each certificate needs a new token, which the other workers find.
     const { version, record } = await store.load(login.key)
     const old = record.replaceAll(/"received_at":(\d+)/g, (_, at) => `"received_at":${at - 7200}`)
     assert.equal(old.match(/"received_at"/g).length, 2)

@@ -69,7 +69,7 @@ test('invalid keys and key sets are rejected with the argument name', () => {
     [[young], { alg: 'HS256' }, 'key.algorithm', 'alg'],
     [young, { alg: 'none' }, 'key.algorithm', 'alg'],
   ]) {
-    // Where the value is made, and with the name of the argument.
+    // At construction, with the name of the argument.
     assert.throws(() => privateKeyJwt(key, options), (error) => {
       assert.equal(error.code, code, error.message)
       assert.ok(error.message.includes(`: ${argument}: `), error.message)

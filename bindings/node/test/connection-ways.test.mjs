@@ -15,7 +15,7 @@ const nobody = (url) => { throw new Error(`nobody is to be sent to ${url}`) }
 const connection = (options) => new ResourceConnection(`${twin.base}/api/echo`,
   { open: nobody, timeoutMs: 30_000, transport: 'loopback_http', ...options })
 
-/** As the client that the twin knows from the start. */
+/** A connection of the client that is preregistered at the twin. */
 async function createConnection(options) {
   const { clientId, clientSecret } = await twin.client()
   return connection({ clientId, clientSecret, issuer: twin.base, ...options })
@@ -32,7 +32,7 @@ test('a connection logs in with a code that the user enters on another device', 
   assert.equal(codes.length, 1)
   assert(codes[0] instanceof core.DeviceAuthorizationResponse)
   assert(codes[0].prompt.includes(`let Notes use ${api.url}`), codes[0].prompt)
-  // Its tokens are renewed as any others.
+  // Its tokens are renewed as usual.
   await twin.expire()
   assert.equal((await api.fetch(api.url)).status, 200)
   assert.equal(codes.length, 1)

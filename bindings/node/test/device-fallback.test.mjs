@@ -26,7 +26,7 @@ async function browse(url) {
   assert.equal((await fetch(url)).status, 200)
 }
 
-/** What is said on standard error meanwhile. */
+/** Runs `act`, and returns what it writes to standard error. */
 async function captureStderr(act) {
   const usual = console.error
   let captured = ''
@@ -39,7 +39,7 @@ async function captureStderr(act) {
   return captured
 }
 
-// Of this process alone.
+// The variables of this process decide; those of the machine are removed.
 beforeEach(() => {
   for (const name of ['DISPLAY', 'WAYLAND_DISPLAY', 'SSH_CONNECTION', 'SSH_TTY', 'BROWSER']) delete process.env[name]
 })
@@ -86,7 +86,7 @@ test('a login stays in the browser if `device` is false', { skip: process.platfo
     })
     assert.match(output, /\/authorize\?/)
   }
-  // The server gives a client it does not know no codes.
+  // The server issues no codes to an unknown client.
   const otherClient = await createClient({ clientSecret: 'wrong' })
   const output = await captureStderr(async () => {
     assert.equal((await rejection(login(otherClient, { scope, show, timeoutMs: 200 }))).code, 'lost.no_callback')

@@ -1,5 +1,5 @@
-// Ten thousand access tokens, judged by this package and by jose, which shares no line with it. What one takes and the
-// other refuses has to be of a kind that is listed here, with its reason.
+// Ten thousand access tokens, verified by this package and by jose, which share no code. Where one accepts a token that
+// the other refuses, the kind of difference must be listed here with its reason.
 import assert from 'node:assert/strict'
 import { createPrivateKey, sign } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
@@ -24,7 +24,7 @@ const SKEW = 60
 const ALGS = { RS256: 'rsa1', PS256: 'rsa1', ES256: 'ec1', ES384: 'ec384', EdDSA: 'ed1' }
 const NAMES = Object.keys(ALGS)
 
-/** Why we refuse what jose takes: by our code, and the flaw that was put in. */
+/** The reasons why we refuse tokens that jose accepts, by our error code and the flaw of the token. */
 const STRICTER = {
   'jws.duplicate_member twice in the header': 'names are unique (RFC 7515 section 4)',
   'jwt.duplicate_member twice in the claims': 'names are unique (RFC 7519 section 4)',
@@ -43,10 +43,10 @@ const STRICTER = {
   'jwt.unexpected_claim foreign': 'events make it a logout token',
 }
 
-/** Why jose refuses what we take: by its code, and the flaw. */
+/** The reasons why jose refuses tokens that we accept, by its error code and the flaw. */
 const LOOSER = {}
 
-/** Choices that are the same each time (mulberry32). */
+/** A random number generator with a seed: the tokens are the same in every run (Mulberry32). */
 function dice(seed) {
   let state = seed
   const roll = () => {
@@ -108,7 +108,7 @@ const HEADER = {
   },
 }
 
-/** The text of an object with something before its first member, or after its last. */
+/** Serializes an object with this text before its first member and after its last. */
 const around = (before, after) => (value) => Buffer.concat([before, JSON.stringify(value).slice(1, -1), after].map(
   (part) => Buffer.from(part)))
 const SPELLING = {
@@ -182,7 +182,7 @@ function make(chance, before) {
       const place = roll()
       token.finished = (parts) => SHAPE[kind](parts, place, before)
     }
-    // A second spelling would take the place of the first.
+    // A token has at most one flaw of its serialization: a second one would replace the first.
     kinds = [...CLAIMS, ...Object.keys(HEADER)]
   }
   const input = [token.headed(token.header), token.spelled(token.claims)].map(encode)
@@ -195,13 +195,13 @@ const verifier = new AccessTokenVerifier(server, { audience: AUDIENCE, algs: NAM
 const reply = { status: 200, headers: [['content-type', 'application/json']], body: Buffer.from(JSON.stringify(jwks)) }
 const moment = () => ({ now: NOW, seed: new Uint8Array(32) })
 
-/** The code of our refusal, or nothing. */
+/** The code of our error, or `undefined` if we accept the token. */
 function ours(token) {
   try {
     const exchange = verifier.verifyExchange(token, { moment })
     let step = exchange.begin()
     while (step.kind === 'send') step = exchange.reply(reply)
-    // What was told is what can be said.
+    // The result can be used.
     assert(!Number.isNaN(step.value.expiresAt.getTime()))
     return undefined
   } catch (error) {
@@ -221,7 +221,7 @@ const options = {
   requiredClaims: ['sub', 'client_id', 'jti', 'iat', 'exp'],
 }
 
-/** The code of jose's refusal, or nothing. */
+/** The code of jose's error, or `undefined` if it accepts the token. */
 async function theirs(token) {
   try {
     await jwtVerify(token, keys, options)

@@ -21,7 +21,7 @@ function createClient({ issuer, clients }, which, { server, ...options } = {}) {
 }
 const client = (which, options) => createClient(serverInfo, which, options)
 
-/** Asks for what the server offers to tests only. */
+/** Sends a control request, which the server supports for tests only. */
 async function steer({ issuer }, what) {
   assert.equal((await fetch(new URL(what, issuer), { method: 'POST' })).status, 204)
 }

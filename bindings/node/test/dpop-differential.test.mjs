@@ -21,7 +21,7 @@ const TARGET = 'https://api.example/orders'
 const TOKEN = 'opaque'
 const ALGS = ['ES256', 'ES384', 'RS256', 'PS256', 'Ed25519']
 
-/** Why we refuse what jose takes: by our code, and the flaw that was put in. */
+/** The reasons why we refuse proofs that jose accepts, by our error code and the flaw of the proof. */
 const STRICTER = {
   'dpop_proof.malformed twice in the header': 'names are unique (RFC 7515 section 4)',
   'dpop_proof.malformed twice in the claims': 'names are unique (RFC 7519 section 4)',
@@ -33,7 +33,7 @@ const LOOSER = {
   htu: 'escapes of unreserved characters say the same (RFC 3986 section 6.2.2.2)',
 }
 
-/** Mulberry32: the same proofs at every run. */
+/** A random number generator with a seed: the proofs are the same in every run (Mulberry32). */
 function dice(seed) {
   let state = seed
   const roll = () => {
@@ -131,7 +131,7 @@ const client = new Client(server, { clientId: 'api', clientSecret: 's' })
 const verifier = AccessTokenVerifier.introspecting(client, { audience: 'https://api.example', dpopAlgs: ALGS, dpopReplay: 'caller' })
 const moment = () => ({ now: NOW, seed: new Uint8Array(32) })
 
-/** The code of our refusal, or nothing. */
+/** The code of our error, or `undefined` if we accept the proof. */
 function ours(dpop, jkt) {
   try {
     const exchange = verifier.verifyRequestExchange({ method: METHOD, url: TARGET, authorization: `DPoP ${TOKEN}`, dpop, moment })
@@ -153,7 +153,7 @@ const target = (text) => {
   return `${origin}${pathname}`
 }
 
-/** The reason of the other side's refusal, or nothing. */
+/** The reason why jose, or a comparison here, refuses the proof, or `undefined`. */
 async function theirs(proof, jkt) {
   try {
     const { payload } = await jwtVerify(proof, EmbeddedJWK, {

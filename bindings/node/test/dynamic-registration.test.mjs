@@ -108,7 +108,7 @@ test('a client ID metadata document is created, validated and accepted', async (
   assert.deepEqual(clientMetadata.warnings, [])
   const document = JSON.parse(clientMetadata.document)
   assert.deepEqual(document, { client_id: clientId, ...metadata, token_endpoint_auth_method: 'none', application_type: 'web' })
-  // What was made is taken as it is.
+  // A created document is used unchanged.
   assert.equal((await client.clientIdMetadata({ metadata: document })).document, clientMetadata.document)
 
   published = clientMetadata.document

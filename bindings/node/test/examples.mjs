@@ -1,4 +1,4 @@
-// Examples of the documentation, run as they stand, with the servers moved to the twins.
+// The examples of the documentation, run unchanged except that the servers are twins.
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'

@@ -266,7 +266,7 @@ test('the oauth21 and strict profiles reject the password grant and missing PKCE
   const without = { redirectUri }
   assert.throws(() => of('strict', { code_challenge_methods_supported: ['plain'] }).authorize(without), { code: 'pkce.s256_unsupported' })
   assert.throws(() => of('strict').authorize(without), { code: 'pkce.unsupported' })
-  // Where the server takes pushed requests, they are pushed.
+  // Requests are pushed if the server supports it.
   const offered = { ...s256, pushed_authorization_request_endpoint: 'https://as.example/par' }
   assert.throws(() => of('strict', offered).authorize(without), { code: 'authorization.push_required' })
 })

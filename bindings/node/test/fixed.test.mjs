@@ -15,7 +15,7 @@ const suggestions = `${twin.base}/api/v2/admin/suggestions`
 const folder = mkdtempSync(path.join(tmpdir(), 'oauth-core-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
 
-/** What `work` adds to the twin's counters. */
+/** The changes of the twin's counters that `work` causes. */
 async function counted(work) {
   const before = await twin.counters()
   await work()

@@ -63,7 +63,7 @@ for (const [way, options] of Object.entries(ways)) {
     const since = await tokenRequests()
     const login = client.pollDeviceToken(waiting(code))
     await waitForRequests(since, 1)
-    // A lost response is no response: the client polls again later.
+    // After a lost response, the client polls again later.
     await twin.fault('lost_reply')
     await waitForRequests(since, 2)
     await openPage(code.verificationUriComplete)

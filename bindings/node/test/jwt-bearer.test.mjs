@@ -8,7 +8,7 @@ const { Client, provider } = core
 const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
 const key = privateKey.export({ type: 'pkcs8', format: 'pem' })
 
-/** What is sent for a JWT: its header, its claims, and the rest of the form. */
+/** The parts of a JWT bearer request: the header and the claims of the JWT, and the other parameters. */
 function sent(preset, grantOptions, options) {
   const client = new Client(provider(preset, options), { clientId: 'id', clientSecret: 'secret' })
   const { body } = client.exchange.jwtBearerWithKey({ key, issuer: 'id', subject: 'somebody', ...grantOptions }).begin()

@@ -64,7 +64,7 @@ test('a stored grant is renewed step by step', () => {
   assert.equal(over.tokens.receivedAt.getTime(), NOW * 1000)
   const turn = keeper.ask()
   assert.equal(turn.kind, 'use_token')
-  // The same tokens are the same object.
+  // The keeper returns one object for the same tokens.
   assert.ok(turn.tokens === over.tokens && keeper.tokens === over.tokens)
   assert.throws(() => keeper.elapsed(), { code: 'misuse.already_finished' })
 })

@@ -18,7 +18,7 @@ async function limited(requests, seconds) {
   return source
 }
 
-/** What `work` adds to the twin's counters. */
+/** The numbers of API calls and refusals that `work` causes at the twin. */
 async function counted(work) {
   const before = await twin.counters()
   await work()

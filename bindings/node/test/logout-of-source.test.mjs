@@ -13,7 +13,7 @@ const login = (name, { age = 0, stepUp } = {}) => Tokens.deserialize(JSON.string
   scope: 'read', refresh_token: `rt-${name}`, refresh_scope: null, id_token: null, answered: stepUp && { step_up: stepUp, at: 1 },
 }))
 
-/** A client of a server that rotates refresh tokens, and keeps what it was asked to revoke. */
+/** A client of a server that rotates refresh tokens and records revocations. */
 function world({ revocation = true } = {}) {
   const seen = { revoked: [], refreshed: [], isDown: false, gate: undefined }
   const send = async ({ url, body }) => {
@@ -49,7 +49,7 @@ test('a logout of a source revokes, removes the record, and is noticed by other 
   assert.deepEqual(seen.refreshed, [])
   await elsewhere.logIn(login('again'))
   assert.equal((await elsewhere.token()).accessToken, 'at-again')
-  // Nobody is logged in there.
+  // A logout of a user who is not logged in succeeds.
   await client.source({ store, subject: 'ben' }).logOut()
 })
 
@@ -110,7 +110,7 @@ for (const isStored of [true, false]) {
     open()
     assert.equal((await renewing).accessToken, 'new-1')
     await leaving
-    // The token that it returned was revoked.
+    // The new refresh token of the renewal was revoked.
     assert.deepEqual([seen.revoked, seen.refreshed], [['next-1'], ['rt-ann']])
     assert.deepEqual(events, ['new-1', 'logged out'])
     await assert.rejects(source.token(), LOGGED_OUT)
@@ -146,7 +146,7 @@ test('a source of a pool logs out as the pool does', async () => {
   const [phr, mfa] = [{ acr_values: ['phr'] }, { acr_values: ['mfa'] }]
   await grants.logIn('ann', login('ann'))
   for (const stepUp of [phr, mfa]) await grants.logIn('ann', login(stepUp.acr_values[0], { stepUp }))
-  // That of a step-up ends alone.
+  // A logout of a step-up ends only that grant.
   await grants.get('ann', { stepUp: phr }).logOut()
   assert.deepEqual(seen.revoked, ['rt-phr'])
   await grants.get('ann').token()

@@ -32,7 +32,7 @@ export class MemoryStore {
   }
 }
 
-/** Time passes: the stored tokens expire. */
+/** Makes the stored tokens expire. */
 export async function age(store, key) {
   const { version, record } = await store.load(key)
   const aged = JSON.parse(record)

@@ -19,7 +19,7 @@ async function signedIn() {
   const source = client.source(tokens, { origins: [issuer] })
   const steer = async (what) => assert.equal((await fetch(`${issuer}/_${what}`, { method: 'POST' })).status, 204)
   const counts = async () => (await fetch(`${issuer}/_counters`)).json()
-  /** What `work` adds to the counters. */
+  /** The counters that `work` changes, and by how much. */
   const during = async (work) => {
     const before = await counts()
     await work()
@@ -37,7 +37,7 @@ test('the nonce of the server may change while tokens are in use', async () => {
   await steer('nonces')
   assert.deepEqual(await during(call), { use_dpop_nonce_at_api: 1 })
   assert.deepEqual(await during(() => client.userinfo({ tokens, subject: 'somebody' })), {})
-  // So it is at the token endpoint, which has others.
+  // The same holds at the token endpoint, which has its own nonces.
   const renew = async () => source.renew(await source.token())
   assert.deepEqual(await during(renew), { refreshes: 1, use_dpop_nonce: 1 })
   assert.deepEqual(await during(renew), { refreshes: 1 })

@@ -1,4 +1,4 @@
-// What is mistyped is never left out, whatever call it is given to.
+// Mistyped option names are never ignored, in any call.
 import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
 import path from 'node:path'

@@ -60,7 +60,7 @@ test('the client and the server agree on the owner of every route', async () => 
       assert.notEqual((await api.fetch(twin.base + path)).status, 403, path)
     }
   }
-  // The server would have said so.
+  // Without this check, the server would have refused the token.
   const { accessToken } = await app.token()
   const wrong = await fetch(`${twin.base}/user/polls`, { headers: { authorization: `Bearer ${accessToken}` } })
   assert.equal(wrong.status, 403)

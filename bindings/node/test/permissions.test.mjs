@@ -86,7 +86,7 @@ test('a refresh may narrow the resources but not exceed them', async () => {
   assert.deepEqual(await audience(ownClient, renewed), [other])
   const resource = ['https://third.example/']
   await assert.rejects(ownClient.refresh({ tokens: renewed, resource }), { code: 'resource.exceeds_grant' })
-  // A record of an earlier version does not say what was authorized, and the server is asked.
+  // A record of an earlier version lacks the granted details, so the server is asked.
   const { resources, ...record } = JSON.parse(renewed.serialize())
   assert.deepEqual(resources, [one, other])
   const refused = ownClient.refresh({ tokens: Tokens.deserialize(JSON.stringify(record)), resource })
@@ -127,7 +127,7 @@ test('authorization details are sent in every token request', () => {
     const wrong = () => client.exchange.clientCredentials({ authorizationDetails })
     assert.throws(wrong, { code: 'authorization_details.malformed' })
   }
-  // Which of the two is sent would be a guess.
+  // The library cannot know which of the two the caller wants to send.
   const extra = { authorization_details: JSON.stringify([more]) }
   assert.throws(() => client.exchange.clientCredentials({ authorizationDetails, extra }), { code: 'form.reserved_parameter' })
 })

@@ -1,4 +1,4 @@
-// The README's examples run as they stand, against twins instead of the live systems.
+// The README's examples, run unchanged except that the systems are twins.
 import assert from 'node:assert/strict'
 import { fileURLToPath } from 'node:url'
 import { test } from 'node:test'

@@ -23,7 +23,7 @@ const base = `http://127.0.0.1:${server.address().port}`
 const fixed = core.fixedToken('t', { origins: [base], transport: 'loopback_http' })
 const post = { method: 'POST', body: 'x', headers: { 'content-type': 'text/plain', 'x-kept': '1' } }
 
-/** What `fetch` returned, the last request, and the number of requests. */
+/** The response of `fetch`, the last request, and the number of requests. */
 async function led(path, init, source = fixed) {
   seen.length = 0
   const outcome = await source.fetch(base + path, init).then((reply) => reply.status, (error) => error)

@@ -12,7 +12,7 @@ const { Client, DpopKey, discover, privateKeyJwt } = core
 const pool = new undici.Agent({ connections: 2 })
 after(() => pool.close())
 
-/** What the requests of an API go over. */
+/** The transports of API requests. */
 const ways = {
   fetch: globalThis.fetch,
   undici: (url, init) => undici.fetch(url, { ...init, dispatcher: pool }),
@@ -80,14 +80,14 @@ for (const [name, fetch] of Object.entries(ways)) {
     const home = await new Browser(({ href }) => href.startsWith(redirectUri)).open(url)
     const source = client.source(await client.redeem(flow, home.url), { origins: [issuer] })
     const count = async () => (await (await globalThis.fetch(`${issuer}/_counters`)).json()).use_dpop_nonce_at_api
-    // UserInfo may be asked by POST (OpenID Connect Core section 5.3.1).
+    // UserInfo requests may be POST requests (OpenID Connect Core section 5.3.1).
     const post = async () => {
       const reply = await source.fetch(`${issuer}/me`, { method: 'POST', body: new URLSearchParams({ a: 'b' }) })
       return (await reply.json()).sub
     }
     assert.equal(await post(), 'somebody')
     assert.equal(await count(), 1)
-    // The nonce of before is kept, until the server has another.
+    // The nonce is reused until the server sends a new one.
     assert.equal(await post(), 'somebody')
     assert.equal(await count(), 1)
     await globalThis.fetch(`${issuer}/_nonces`, { method: 'POST' })

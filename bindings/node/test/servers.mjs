@@ -47,7 +47,7 @@ async function running(program, options, isReady, { install, ...more }) {
   await Promise.race([isReachable(), failed])
 }
 
-/** A Redis; gives its URL, without a database. */
+/** Starts Redis; returns its URL, without a database. */
 export async function redisServer() {
   const port = await freePort()
   const options = ['--port', port, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--requirepass', PASSWORD]
@@ -55,7 +55,7 @@ export async function redisServer() {
   return `redis://:${PASSWORD}@127.0.0.1:${port}`
 }
 
-/** One of PostgreSQL's programs: in the path, or of the newest version where Debian puts them. */
+/** The path of a PostgreSQL program: in PATH, or the newest version in Debian's folders. */
 function program(name) {
   const debians = '/usr/lib/postgresql'
   const versions = existsSync(debians) ? readdirSync(debians).sort((a, b) => b - a) : []
@@ -65,14 +65,14 @@ function program(name) {
   return found
 }
 
-/** PostgreSQL does not run as root; Debian makes a user for it. */
+/** The user that runs PostgreSQL, which refuses to run as root: the one that Debian creates for it. */
 function serverUser() {
   if (process.getuid() !== 0) return {}
   const id = (what) => Number(execFileSync('id', [what, 'postgres']))
   return { uid: id('-u'), gid: id('-g') }
 }
 
-/** A PostgreSQL; gives what makes a new database, and tells its URL. */
+/** Starts PostgreSQL; returns a function that creates a new database and returns its URL. */
 export async function postgresServer() {
   const [initdb, postgres, isready, createdb] = ['initdb', 'postgres', 'pg_isready', 'createdb'].map(program)
   const folder = newFolder()
@@ -87,7 +87,7 @@ export async function postgresServer() {
   const port = await freePort()
   const settings = ['listen_addresses=127.0.0.1', 'fsync=off', 'unix_socket_directories=']
   const all = ['-p', port, '-D', data, ...settings.flatMap((setting) => ['-c', setting])]
-  // It listens before it lets anybody in.
+  // It listens before it accepts connections.
   const isReady = () => spawnSync(isready, ['--host=127.0.0.1', `--port=${port}`]).status === 0
   await running(postgres, all, isReady, { install: 'postgresql', ...options })
   const env = { ...process.env, PGPASSWORD: PASSWORD, PGHOST: '127.0.0.1', PGPORT: String(port), PGUSER: 'tester' }

@@ -194,7 +194,7 @@ test('the end of a grant is reported once, and to diagnostics subscribers', asyn
   for (let times = 0; times < 2; times += 1) {
     await assert.rejects(sessions.get('ann').renew(tokens), { code: 'denied.invalid_grant' })
   }
-  // Who was never there has not ended.
+  // A user who was never logged in has no ended grant.
   await assert.rejects(sessions.get('nobody').token(), { advice: 'reauthorize' })
   assert.deepEqual(ended, [['ann', 'denied.invalid_grant']])
   assert.equal(sessions.counters.ended, 1)
@@ -328,7 +328,7 @@ test('listing with a custom store that does not support it is reported', async (
   assert.throws(() => new Grants(client), TypeError)
 })
 
-/** As if it had been received six days ago by a server that names these ends of the grant. */
+/** Changes a stored grant as if it had been received six days ago with these expiration times. */
 async function ending(store, key, members) {
   const { version, record } = await store.load(key)
   const stored = JSON.parse(record)

@@ -102,7 +102,7 @@ test('a caller that times out while waiting leaves no hold', { timeout: 30_000 }
   const first = source().token()
   await assert.rejects(source().token({ timeoutMs: 350 }))
   await first
-  // It would wait for ever.
+  // With a remaining hold, it would wait forever.
   await signIn.renew(await signIn.token())
   assert.deepEqual(seen.twice, [])
 })

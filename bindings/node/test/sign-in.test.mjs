@@ -26,7 +26,7 @@ async function signedIn(client) {
   return client.redeem(flow, await followToCallback(url, redirectUri))
 }
 
-/** How many token requests either server got. */
+/** The numbers of token requests at the two servers. */
 const requests = async () => [(await idp.counters()).token_requests, (await twin.counters()).token_requests]
 const since = async (before) => (await requests()).map((count, index) => count - before[index])
 

@@ -1,5 +1,5 @@
-// Servers with a different clock: a proof whose time they refuse is made again once, by their Date header (RFC 9449
-// section 11.1).
+// Servers with a different clock: a DPoP proof refused for its time is created again, with the time of the
+// Date header (RFC 9449 section 11.1).
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { core, listen, serverAt } from './helper.mjs'

@@ -62,7 +62,7 @@ test('an evicted step-up that cannot be revoked is reported', async () => {
   assert.ok(stored.includes('acr-8') && !stored.includes('acr-0'))
 })
 
-/** A store that does something else before its operation of this number. */
+/** A store that calls `meanwhile` before the operation with this number. */
 function interrupted(store, number, meanwhile) {
   let count = 0
   const come = async () => {
@@ -124,7 +124,7 @@ test('an unreadable step-up list is reported, cleared by a logout and rewritten 
   assert.ok(!(await names(grants)).includes('new'))
 })
 
-/** Takes the refresh token out of what is stored of a step-up, and makes it expire. */
+/** Removes the refresh token from the stored record of a step-up, and makes its access token expire. */
 async function expire(store, grants, acr) {
   const { key } = grants.get('ann', { stepUp: { acr_values: [acr] } })
   const { version, record } = await store.load(key)
@@ -145,7 +145,7 @@ test('a login is not ended by the eviction of another worker', async () => {
         const anew = (grants) => grants.logIn('ann', login('phr', { access_token: 'anew', refresh_token: 'rt-anew' }))
         const makesRoom = (grants) => grants.logIn('ann', login('mfa'))
         const [first, second] = isLoginFirst ? [anew, makesRoom] : [makesRoom, anew]
-        // The second comes in the middle of the first, and may have to wait for it.
+        // The second starts in the middle of the first, and may have to wait for it.
         let crossing
         const crossed = interrupted(store, number, async () => {
           crossing = second(new Grants(client, store))

@@ -76,13 +76,13 @@ const starts = {
 
 const send = (worker, message) => (worker.postMessage ?? worker.send).call(worker, message)
 
-/** Starts them, and lets them all begin at once; for each, what it said, and how it ended. */
+/** Starts the workers and lets them begin at once; returns a promise for each, of its tokens and its exit. */
 async function workers(start, config) {
   const all = Array.from({ length: WORKERS }, () => start(config))
   const ends = all.map(async (worker) => {
     const messages = []
     worker.on('message', (message) => messages.push(message))
-    // What a process said last may arrive after its end.
+    // The last message of a process may arrive after its exit.
     const disconnected = worker.postMessage ? undefined : once(worker, 'disconnect')
     const [code, signal] = await once(worker, 'exit')
     await disconnected
@@ -125,7 +125,7 @@ for (const kind of Object.keys(newPlace)) {
     assert.equal(await one.lease('k', 'ann', 0), undefined)
     assert.equal(await two.lease('k', 'ben', 30_000), undefined)
     assert.deepEqual([await one.remove('k'), await one.remove('k')], [true, false])
-    // What was removed leaves an empty record, for others to see.
+    // A removal leaves an empty record, which other workers see.
     const { version, record } = await two.load('k')
     assert.ok(version > second && record === '')
     await assert.rejects(one.load(7), TypeError)

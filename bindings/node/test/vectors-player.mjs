@@ -19,7 +19,7 @@ const seconds = (date) => (date === undefined ? null : date.getTime() / 1000)
 /** Header fields as a driver hands them over: each byte of the text's UTF-8 a character. */
 const bytes = (text) => Buffer.from(text, 'utf8').toString('latin1')
 
-/** What a source of assertions reads. */
+/** The assertions that a source returns. */
 const folder = mkdtempSync(join(tmpdir(), 'oauth-vectors-'))
 process.on('exit', () => rmSync(folder, { recursive: true }))
 const file = join(folder, 'assertion')

@@ -79,7 +79,7 @@ test('the algorithm of a published key applies if the metadata names none', asyn
     const server = Server.fromMetadata(base, { issuer: base, jwks_uri: `${place}/jwks` }, { transport: 'loopback_http' })
     const verifier = new AccessTokenVerifier(server, { audience: AUDIENCE })
     assert.equal((await verifier.verify(token())).subject, 'u')
-    // The public key as a shared secret, no signature at all, and another algorithm than the key's.
+    // The public key as a shared secret, no signature at all, and an algorithm other than the key's.
     const [, claims] = token().split('.')
     const forged = (alg) => `${Buffer.from(JSON.stringify({ alg, kid: '1', typ: 'at+jwt' })).toString('base64url')}.${claims}`
     const text = JSON.stringify(keys.keys[0])

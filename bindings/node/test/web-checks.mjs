@@ -293,7 +293,7 @@ export const checks = [
   }],
 ]
 
-/** What opens applications of this kind, at this provider. */
+/** A function that opens applications of this kind at this provider. */
 export async function opener(twin, { Refuse, Site }, make, serve) {
   const { clientId, clientSecret } = await twin.client()
   const transport = 'loopback_http'

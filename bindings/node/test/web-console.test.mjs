@@ -16,7 +16,7 @@ const client = new core.Client(server, { clientId, clientSecret })
 const page = (path, headers) => new Request(`${baseUrl}${path}`, { headers: { accept: 'text/html', ...headers } })
 const pair = (field) => field.split(';', 1)[0]
 
-/** What a call writes to the console. */
+/** The console output of a call. */
 async function written(call) {
   const lines = []
   const { error } = console

@@ -65,7 +65,7 @@ const worker = await bundled("export * from './worker.mjs'; export { default } f
 const port = await freePort()
 after(await served(port, await bundled(code), {}))
 
-/** A store of the Worker's, as one that Node.js asks. */
+/** A store of the Worker, called from Node.js. */
 function there(place, key, options) {
   const callWorker = async (method, ...args) => {
     const reply = await fetch(`http://127.0.0.1:${port}/`, { method: 'POST', body: JSON.stringify({ place, key, options, method, args }) })

@@ -1,4 +1,5 @@
-// The application for people who sign in, where requests are those of the Fetch standard: it runs in any runtime.
+// The test application for signed-in users, written with the requests and responses of the Fetch standard: it runs in
+// any runtime.
 
 export const hello = (user) => `Hello, ${user?.name ?? 'stranger'}`
 export const whose = (user) => `${user.subject} has ${user.local.cart}`

@@ -34,7 +34,7 @@ function shape(field, name) {
   return [`${kind} ${seconds === '0' ? 'ended' : attribute(attributes, 'SameSite=')}`, `${kind} ${seconds}`]
 }
 
-/** Whether a parameter is of this value, there (`true`), or absent (`null`). */
+/** Whether a parameter is as expected: of this value, present (`true`), or absent (`null`). */
 const isSent = (expected, sent) => (expected === true ? Boolean(sent) : sent === expected)
 
 const only = (object, isWanted) => Object.fromEntries(Object.entries(object).filter(isWanted))
@@ -63,10 +63,10 @@ async function summarize(response, name, provider, then) {
   return summary
 }
 
-/** A string with the places of earlier steps in it. */
+/** Replaces the placeholders in a string by the targets of earlier steps. */
 const filled = (text, places) => Object.entries(places).reduce((text, [name, value]) => text.replaceAll(name, () => value), text)
 
-/** Cookies, kept and sent by what SameSite says. */
+/** A cookie jar, which sends cookies according to their SameSite attribute. */
 class Jar {
   #cookies
 
@@ -129,7 +129,7 @@ class Jar {
   }
 }
 
-/** Where the provider redirects the user, or the form that it has the browser post. */
+/** The target to which the provider redirects the user, or the form that it has the browser post. */
 async function signInAtProvider(url) {
   const { url: there, text } = await new Person().open(url, { until: ({ origin }) => origin === SHOP })
   if (text === undefined) return there.href.slice(SHOP.length)
@@ -148,8 +148,8 @@ export const callbackPaths = ({ site, providers = [] }) =>
   ['', ...providers.map(({ id }) => `/${id}`)].map((end) => `${SHOP}${site?.prefix ?? '/auth'}/callback${end}`)
 
 /**
- * Plays one. `ask(request, options)` resolves to a response, which has the header `x-user` with the person's subject (or
- * nothing) if it is the application's.
+ * Plays one sign-in. `sendVisit(request, options)` resolves to a response, which has the header `x-user` with the
+ * user's subject (or nothing) if it is the application's.
  */
 export async function play({ site = {}, steps }, twin, sendVisit) {
   const name = site.name ?? 'oauth-session'

@@ -20,7 +20,7 @@ after(() => rmSync(folder, { recursive: true }))
 
 const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url')
 
-/** A token that the provider accepts from the client, signed like a workload platform would. */
+/** A token that the provider accepts from the client, as a workload platform signs it. */
 function signed(audience = provider.issuer) {
   const now = Math.floor(Date.now() / 1000)
   const claims = { iss: 'key-ES256', sub: 'key-ES256', aud: audience, jti: randomUUID(), iat: now, exp: now + 60 }

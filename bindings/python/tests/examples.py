@@ -1,4 +1,4 @@
-"""Examples of the documentation, run as they stand, with the servers moved to the twins."""
+"""The examples of the documentation, run unchanged except that the servers are twins."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ REAL = {
     "usertesting": "https://api.use2.usertesting.com",
     "usertesting-apps": "https://api.use2.usertesting.com",
 }
-"""Where the API of each system is."""
+"""The URL of each live system's API."""
 
 ON_THIS_MACHINE = 'transport="loopback_http", network=oauth_core.Network(addresses="any")'
-"""What allows a server of somebody else's to be here."""
+"""Options for a third-party server on this machine."""
 
 
 def examples(page: str) -> list[str]:
@@ -33,12 +33,12 @@ def examples(page: str) -> list[str]:
 
 
 def promised(code: str) -> list[str]:
-    """What an example says that it prints: the comment behind each print that stands at its left."""
+    """The output that an example states: the comment after each `print`."""
     return re.findall(r"^ *print\(.*\)  # (.+)$", code, re.MULTILINE)
 
 
 PLAIN = 'transport="loopback_http"'
-"""What allows a provider and a site to be here."""
+"""The option that allows a provider and a site on this machine."""
 
 
 def web_settings(twin: Twin) -> dict[str, str]:
@@ -54,7 +54,7 @@ def web_settings(twin: Twin) -> dict[str, str]:
 
 @contextmanager
 def mcp_url(code: str) -> Iterator[str]:
-    """Where a server of the Model Context Protocol is, if the example wants one."""
+    """The URL of an MCP server, if the example needs one."""
     if "mcp" not in code:
         yield ""
         return
@@ -76,7 +76,7 @@ def run(
     real, real_file = oauth_core.provider, oauth_core.provider_file
 
     def moved(name: str, **variables: str) -> oauth_core.Server:
-        # Where no twin stands in, nothing is sent either.
+        # Examples with a system that has no twin send no requests.
         moved = {"loopback": twins[name].base} if name in twins else {}
         return real(name, **moved, **variables)
 

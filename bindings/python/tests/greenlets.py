@@ -112,7 +112,7 @@ def echo(connection: socket.socket, _: Any) -> None:
 
 
 class Records:
-    """A store as somebody writes one who uses gevent: its lock is patched, and so is the socket of its database."""
+    """A custom store in a gevent application: its lock is patched, and so is the socket of its database."""
 
     def __init__(self) -> None:
         database = StreamServer(("127.0.0.1", 0), echo)
@@ -159,7 +159,7 @@ def own_store(port: int) -> None:
 
 
 def the_end(port: int) -> None:
-    """What is under way when the process ends is stored first, by greenlets."""
+    """Tokens requested when the process ends are stored first, by greenlets."""
     store = Records()
     ENDS.append(lambda: len(store.records) == 1)
     source = make_client(port).client_credentials(store=store)

@@ -1,4 +1,4 @@
-"""What tokens are for: resources, audiences, and a provider's own parameters."""
+"""Additional parameters of token requests: resources, audiences, and those of a provider."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def client(server: Plain) -> oauth_core.Client:
 
 
 def sent(server: Plain) -> list[tuple[str, str]]:
-    """What the last request had beyond its grant."""
+    """The parameters of the last request, except those of its grant."""
     of_grant = {"grant_type", "code", "code_verifier", "redirect_uri", "refresh_token", "scope"}
     of_grant |= {"username", "password"}
     form = parse_qsl(server.seen[-1][3].decode(), strict_parsing=True)

@@ -1,4 +1,4 @@
-"""Replies that unpack to far more than they are, over HTTP clients that are not ours."""
+"""Compressed responses that expand to far more than the limit, over third-party HTTP clients."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class Bank:
         return self.counter("refreshes")
 
     def misbound(self) -> int:
-        """How often the API was sent a token over a connection with another certificate than the token's."""
+        """How often the API was sent a token over a connection with a certificate other than the token's."""
         return self.counter("api_misbound")
 
     def status(self, source: Any) -> int:
@@ -94,11 +94,12 @@ def test_an_api_accepts_a_certificate_bound_token_only_with_its_certificate(bank
         with httpx.Client(verify=shown, trust_env=False) as http:
             stolen = http.get(bank.api, headers={"Authorization": f"Bearer {token}"})
             assert stolen.status_code == expected
-            # The plug-in of a client that shows it.
+            # The same request with the plug-in of an HTTP client that presents this certificate.
         attached = oauth_core.httpx.Auth(source, origins=bank.origins)
         with httpx.Client(verify=shown, trust_env=False, auth=attached) as http:
             assert http.get(bank.api).status_code == expected
-    # The thief's, and the plug-in's twice, of an HTTP client that shows another certificate than the network.
+    # The stolen token was misbound once, and that of the plug-in twice: its HTTP client presents a certificate other
+    # than the network's.
     assert bank.misbound() > before
 
 
@@ -122,7 +123,7 @@ def test_clients_that_authenticate_with_different_certificates_share_no_token(ba
 
 
 def test_replacing_the_certificates_of_running_workers_fails_no_call(bank: Bank) -> None:
-    """Workers share one store, and get the new certificate one after the other."""
+    """Workers with a shared store get the new certificate one by one."""
     store = oauth_core.stores.MemoryStore()
     old, new = bank.client(0), bank.client(1)
 
@@ -209,7 +210,7 @@ def test_processes_with_two_certificates_find_their_own_tokens_in_a_file_store(b
     misbound = bank.misbound()
 
     def call(fleet: list[Process]) -> int:
-        """How many token requests it takes for all of them to call at once."""
+        """Has all workers call at once; returns the number of token requests that this takes."""
         before = bank.counter("token_requests")
         for worker in fleet:
             worker.request_tokens()
@@ -224,9 +225,9 @@ def test_processes_with_two_certificates_find_their_own_tokens_in_a_file_store(b
     # The worker with the other certificate needs its own token.
     assert call(started()) == 1
     for _ in range(2):
-        # Those that start later find theirs.
+        # Workers that start later find the token for their certificate.
         assert call(started()) == 0
-        # Two hours later, each needs another, and the others find it.
+        # Two hours later, each certificate needs a new token, which the other workers find.
         assert login.key is not None
         version, record = store.load(login.key) or (0, "")
         old = re.sub(r'"received_at":(\d+)', lambda at: f'"received_at":{int(at[1]) - 7200}', record)

@@ -116,7 +116,7 @@ def test_a_wider_scope_is_requested_from_the_user(generic: Twin, name: str) -> N
     auth, send = PLUG_INS[name]
     plugged = auth(api)
     assert api.get(api.url).json()["scope"] == "read offline_access"
-    # POST wants `write`.
+    # POST requires `write`.
     assert send(plugged, api.url) == 200
     assert len(person.pages) == 2 and "scope=read+offline_access+write" in person.pages[1]
     assert send(plugged, api.url) == 200
@@ -275,7 +275,7 @@ def test_the_caller_may_reject_or_choose_among_several_authorization_servers(gen
         connected(on_several_servers="error").token()
     assert several.value.code == "connect.several_servers"
     assert all(server in str(several.value) for server in servers)
-    # The first of them does not answer.
+    # The first server does not answer.
     with pytest.raises(oauth_core.LostError):
         connected().token()
     assert person.pages == []

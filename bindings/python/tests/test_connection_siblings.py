@@ -93,7 +93,7 @@ def test_each_api_has_its_own_client_login_and_tokens(
     assert pages[0]["client_id"] != pages[1]["client_id"]
     of_b = b.token().access_token
 
-    # The one wants more: nothing changes for the other.
+    # The first API requires more scope: nothing changes for the second.
     both.narrow = {f"Bearer {a.token().access_token}"}
     assert a.post(a.url, content=b"x").status == 200
     wider = page_query(both.person.pages[2])
@@ -103,7 +103,7 @@ def test_each_api_has_its_own_client_login_and_tokens(
     assert b.token().access_token == of_b
     assert len(both.person.pages) == 3
 
-    # Nor where it is renewed, nor in another process with the same store.
+    # Nothing changes after a renewal either, or in another process with the same store.
     renewed = a.renew(a.token()).access_token
     again = {name: both.connection(name) for name in "ab"}
     assert (again["a"].token().access_token, again["b"].token().access_token) == (renewed, of_b)

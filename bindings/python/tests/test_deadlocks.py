@@ -18,7 +18,7 @@ from oauth_core import stores
 
 Tokens = oauth_core.Tokens
 
-# Each would wait for the renewal whose hook makes it.
+# Each of these calls would wait for the renewal in whose hook it is made.
 CALLS: dict[str, Callable[[Any], object]] = {
     "token": lambda source: source.token(),
     "atoken": lambda source: asyncio.run(source.atoken()),

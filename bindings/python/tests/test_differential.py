@@ -73,7 +73,7 @@ class Token:
     claims: Json
     key: str
     flaws: list[str] = field(default_factory=list)
-    #: How header and claims become bytes, and the parts the token.
+    #: Serialize the claims and the header, and finish the token.
     spelled: Callable[[Json], bytes] = to_json_bytes
     headed: Callable[[Json], bytes] = to_json_bytes
     finished: Callable[[str], str] = str
@@ -101,7 +101,7 @@ ODD: list[Any] = [None, 7, -1, True, "", "another", ["another"], [], {}, 1.5]
 
 
 class Dice(random.Random):
-    """Choices that are the same each time."""
+    """A random number generator with a fixed seed: the tokens are the same in every run."""
 
     def claim(self, token: Token, name: str, now: int) -> None:
         times = [now - 7200, now - SKEW // 2, now, now + SKEW // 2, now + 7200, now + 0.5]
@@ -123,7 +123,7 @@ class Dice(random.Random):
             token.claims[name] = self.choice(values.get(name, []) + ODD)
 
     def flaw(self, token: Token, kind: str, now: int, before: str) -> None:
-        """Something is wrong with it, or odd."""
+        """Adds a flaw or an oddity of this kind to the token."""
         token.flaws.append(kind)
         if kind in CLAIMS:
             self.claim(token, kind, now)

@@ -55,7 +55,7 @@ def make_client(
 
 
 def steer(server_info: Any, what: str) -> None:
-    """Asks for what the server offers to tests only."""
+    """Sends a control request, which the server supports for tests only."""
     with urllib.request.urlopen(server_info["issuer"].removesuffix("/o") + what, b"") as reply:
         assert reply.status == 204
 

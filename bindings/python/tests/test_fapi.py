@@ -401,7 +401,7 @@ def test_the_oauth21_and_strict_profiles_reject_the_password_grant_and_missing_p
             with pytest.raises(oauth_core.MisuseError) as error:
                 under(**pkce_metadata).authorize(redirect_uri=redirect_uri)
             assert error.value.code == f"pkce.{code}"
-        # Where the server takes pushed requests, they are pushed.
+        # Requests are pushed if the server supports it.
         offered = under(
             code_challenge_methods_supported=["S256"],
             pushed_authorization_request_endpoint="https://as.example/par",

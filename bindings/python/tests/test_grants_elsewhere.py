@@ -82,7 +82,7 @@ def test_a_device_gets_tokens_once_the_user_approves(
 
     def agree() -> None:
         wait_for_requests(quick, 1)
-        # A lost response is no response: the client polls again later.
+        # After a lost response, the client polls again later.
         quick.fault("lost_reply")
         wait_for_requests(quick, 2)
         open_page(page)

@@ -152,7 +152,7 @@ def test_an_exception_of_on_ended_is_logged(
 
 
 def test_a_failing_background_hook_is_printed_without_logging_configuration(generic: Twin) -> None:
-    """Nothing configures logging here, and nobody waits for the hook: Python prints errors itself."""
+    """No logging is configured, and no caller waits for the hook: Python itself prints the error."""
     program = f"""
 import oauth_core
 from oauth_core.stores import MemoryStore

@@ -33,7 +33,7 @@ def only(pattern: str) -> Path:
 
 
 def fresh(place: Path) -> Path:
-    """The interpreter of an empty environment."""
+    """Creates an empty environment; returns its interpreter."""
     subprocess.run([sys.executable, "-m", "venv", place], check=True)
     return place / "bin/python"
 

@@ -56,7 +56,7 @@ class Kms:
 
 
 class Later:
-    """The same in coroutines."""
+    """A key service whose methods are coroutines."""
 
     def __init__(self, kms: Kms) -> None:
         self.kms = kms
@@ -195,7 +195,7 @@ def test_a_forked_process_calls_the_key_service_itself() -> None:
 
 
 def test_the_key_service_of_the_readme_works() -> None:
-    """Its class as it stands, over a client that wraps by turning bytes around."""
+    """The class is unchanged; its client encrypts by reversing the bytes."""
     readme = Path(__file__).parent.parent / "README.md"
     code = re.search(r"```python\n(import base64\n\nclass Kms:.*?)```", readme.read_text(), re.DOTALL)
     assert code

@@ -101,7 +101,7 @@ def test_a_failing_opener_ends_the_login_and_the_listener(generic: Twin) -> None
         raise RuntimeError("no browser here")
 
     for _ in range(2):
-        # The same port: nothing listens there any more.
+        # The port can be used again: the listener is closed.
         with pytest.raises(RuntimeError, match="no browser here"):
             oauth_core.login(client, scope="read", open=fail, port=port)
     assert oauth_core.login(client, scope="read", open=browse, port=port, timeout=30)
@@ -170,9 +170,9 @@ def test_a_login_stays_in_the_browser_if_configured(
         raise AssertionError("nobody wants a code")
 
     client = generic_client(without_browser, public=True)
-    # An opener of the caller's own knows of a browser.
+    # A custom opener has a browser.
     assert oauth_core.login(client, scope="read", open=browse, show=show, timeout=30)
-    # There is none of its own, and the URL is printed to be opened by hand.
+    # Without a browser, the URL is printed, for the user to open.
     opened: list[str] = []
 
     def by_hand(url: str) -> bool:
@@ -182,11 +182,11 @@ def test_a_login_stays_in_the_browser_if_configured(
 
     monkeypatch.setattr(webbrowser, "open", by_hand)
     assert oauth_core.login(client, scope="read", device=False, show=show, timeout=30)
-    # A code has no place for it.
+    # A device authorization request has no `prompt` parameter.
     assert oauth_core.login(client, scope="read", prompt="login", show=show, timeout=30)
     captured = capsys.readouterr().err
     assert len(opened) == 2 and all(url in captured for url in opened)
-    # The server gives a client it does not know no codes.
+    # The server issues no codes to an unknown client.
     auth = oauth_core.ClientSecretBasic("wrong")
     data = without_browser.data
     other_client = oauth_core.Client(client.server, client_id=data["client_id"], client_auth=auth)

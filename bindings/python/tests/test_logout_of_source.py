@@ -106,7 +106,7 @@ def test_a_logout_of_a_source_without_a_store_revokes_and_forgets(world: World) 
     assert world.revoked == ["rt-ann"]
     assert_logged_out(source)
     assert world.forms("/token", "grant_type") == []
-    # Nor does the child of a fork have the tokens.
+    # The child of a fork does not have the tokens either.
     assert in_child(lambda: assert_logged_out(source)) == 0
     source.log_in(world.login("again"))
     assert source.token().access_token == "at-again"
@@ -188,7 +188,7 @@ def test_a_source_of_a_pool_logs_out_as_the_pool_does(world: World) -> None:
     grants.log_in("ann", world.login("ann"))
     for acr in ("phr", "mfa"):
         grants.log_in("ann", world.login(acr, acr))
-    # That of a step-up ends alone.
+    # A logout of a step-up ends only that grant.
     grants.get("ann", step_up={"acr_values": ["phr"]}).log_out()
     assert world.revoked == ["rt-phr"]
     grants.get("ann").token()

@@ -23,7 +23,7 @@ REFUSED = "http://127.0.0.1:9"
 
 @contextmanager
 def listening(act: Callable[[socket.socket], object]) -> Iterator[str]:
-    """A server that does this with each connection."""
+    """A server that calls this with each connection."""
     door = socket.create_server(("127.0.0.1", 0))
     open_ones: list[socket.socket] = []
 
@@ -66,7 +66,7 @@ def exchange_at(base: str) -> oauth_core.Exchange[oauth_core.Tokens]:
 def lost(act: Callable[[], object]) -> oauth_core.LostError:
     with pytest.raises(oauth_core.LostError) as caught:
         act()
-    # Of the request alone: what the transport says names no URL.
+    # The URL of the request appears once: it is not repeated in the error of the transport.
     assert str(caught.value).count("/token") == 1
     return caught.value
 
@@ -100,7 +100,7 @@ def test_httpx_errors_are_mapped_to_loss_codes(library: Any, tls: str) -> None:
 
 
 def thrown(act: Callable[[], object]) -> str:
-    """The code of the error if the exchange gets what this raises."""
+    """The code of the loss when this call's exception is thrown into an exchange."""
     exchange = exchange_at("https://as.example")
     next(exchange)
     try:
@@ -157,7 +157,7 @@ def test_implicit_exception_contexts_are_ignored() -> None:
             raise OSError("the second")  # noqa: B904
 
     class ConnectError(Exception):
-        """Somebody's own, of a name that says nothing."""
+        """An unrelated class with the name of a connection error."""
 
     def own() -> None:
         raise ConnectError

@@ -60,7 +60,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 
 def called(api: oauth_core.ResourceConnection, *tools: str) -> list[str]:
-    """What the tools answer, each over a connection of its own."""
+    """The results of the tools, each called over its own connection."""
 
     async def call() -> list[str]:
         results = []
@@ -80,7 +80,7 @@ def called(api: oauth_core.ResourceConnection, *tools: str) -> list[str]:
 
 
 def codes(failure: BaseException) -> list[str]:
-    """Those of our errors in the groups of the SDK."""
+    """The codes of our errors in the exception groups of the SDK."""
     if isinstance(failure, BaseExceptionGroup):
         return [code for each in failure.exceptions for code in codes(each)]
     return [failure.code] if isinstance(failure, oauth_core.OAuthError) else []
@@ -117,7 +117,7 @@ def test_a_wider_scope_of_a_tool_is_requested_from_the_user_once(server: Server)
     results = called(api, "secret_tool", "secret_tool")
     assert len(set(results)) == 1 and results[0]
     assert server.pages == 2
-    # One that never has enough is not asked for forever.
+    # A server that always requires more scope does not cause endless logins.
     server.steer("require_scope/mcp:other")
     pages = []
     for _ in range(3):

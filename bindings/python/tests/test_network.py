@@ -1,4 +1,4 @@
-"""Certificates and proxies: for token requests and calls to APIs alike."""
+"""``Network``: certificates and proxies, for token requests and for calls to APIs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def client_of(
 
 
 def uses(tls: dict[str, str], network: oauth_core.Network | None, door: str = "base") -> int:
-    """A token and a call with it."""
+    """Requests a token, calls the API with it, and returns the status."""
     base = tls[door]
     source = client_of(tls, network, base).client_credentials(scope="studies:read")
     asyncio.run(source.atoken())
@@ -123,7 +123,7 @@ def test_token_requests_and_api_calls_use_the_configured_proxy(
     assert all("proxy-authorization: basic " in one for one in requests)
     assert "PASSW0RD" not in repr(network)
 
-    # The environment's, unless the network says that there is none.
+    # By default, the proxy is that of the environment; "direct" means none.
     monkeypatch.setenv("HTTPS_PROXY", proxy)
     requests.clear()
     assert uses(tls, oauth_core.Network(ca=tls["ca"])) == 200 and requests
@@ -140,11 +140,11 @@ def test_each_entry_point_accepts_a_network(tls: dict[str, str]) -> None:
     assert fixed.get(place + PATH).status == 200
     plain = oauth_core.fixed_token(token, origins=[place])
     assert code(lambda: plain.get(place + PATH)) == "lost.tls"
-    # An API goes the way of its source, unless it is given one.
+    # An API uses the network of its source unless it has its own.
     assert oauth_core.Api(fixed).get(place + PATH).status == 200
     assert oauth_core.Api(plain, network=network).get(place + PATH).status == 200
     assert code(lambda: oauth_core.Api(plain).get(place + PATH)) == "lost.tls"
-    # The twin publishes no metadata, and a 404 is an answer.
+    # The twin publishes no metadata, but its 404 shows that the connection succeeded.
     assert code(lambda: oauth_core.discover(place)) == "lost.tls"
     assert code(lambda: oauth_core.discover(place, network=network)) != "lost.tls"
 
@@ -211,7 +211,7 @@ def test_clients_of_one_network_share_its_connections(plain: Start) -> None:
             client = oauth_core.Client(server, client_id="id", client_secret="s", network=network)
             assert client.client_credentials().token().access_token == "t"
         assert len(doors) == 1
-    # Each network has its own.
+    # Each network has its own connections.
     client = oauth_core.Client(server, client_id="id", client_secret="s", network=oauth_core.Network())
     client.client_credentials().token()
     assert len(doors) == 2

@@ -85,7 +85,7 @@ def test_the_nonce_of_the_server_may_change_while_tokens_are_in_use(server: Serv
         assert asyncio.run(server.client.auserinfo(tokens=server.tokens, subject="somebody")).subject
 
     assert server.during(others) == {}
-    # So it is at the token endpoint, which has others.
+    # The same holds at the token endpoint, which has its own nonces.
     tokens = server.source.token()
     assert server.during(lambda: server.source.renew(tokens)) == {"refreshes": 1, "use_dpop_nonce": 1}
     tokens = server.source.token()

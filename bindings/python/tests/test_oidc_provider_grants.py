@@ -41,7 +41,7 @@ def is_signed_in(tokens: oauth_core.Tokens) -> None:
 
 
 def refusals(server_info: Any, client: oauth_core.Client) -> int:
-    """How often the token endpoint had no tokens for this client."""
+    """The number of refused token requests of this client."""
     with urllib.request.urlopen(f"{server_info['issuer']}/_counters/{client.client_id}") as response:
         return int(json.load(response)["refused"])
 

@@ -26,7 +26,7 @@ def a_login(client: oauth_core.Client) -> oauth_core.Tokens:
 
 
 def aged(store: Any, key: str) -> None:
-    """As if no token had been requested for two days."""
+    """Changes a stored grant as if no token had been requested for two days."""
     version, record = store.load(key)
     stored = json.loads(record)
     stored["tokens"]["received_at"] -= int(2 * DAY)
@@ -219,7 +219,7 @@ def test_list_and_renew_idle_of_a_store_that_cannot_list_are_rejected(client: oa
 
 
 def ending(store: Any, key: str, **members: float) -> None:
-    """As if it had been received six days ago by a server that names these ends of the grant."""
+    """Changes a stored grant as if it had been received six days ago with these expiration times."""
     version, record = store.load(key)
     stored = json.loads(record)
     tokens = stored["tokens"]

@@ -24,14 +24,14 @@ ENDED = "eyJhbGciOiJSUzI1NiJ9.eyJleHAiOjEsImF1ZCI6InR3aW4tY2xpZW50In0.c2ln"
 
 
 def ended_since(login: oauth_core.Tokens) -> oauth_core.Tokens:
-    """The same, with an ID token that has expired after it was received."""
+    """These tokens, with an ID token that has expired since it was received."""
     assert login.id_token is not None
     text = login.serialize().replace(login.id_token, ENDED)
     return oauth_core.Tokens.deserialize(re.sub(r'"received_at":\d+', '"received_at":0', text))
 
 
 class Stage:
-    """An identity provider, where a person has signed in, and another server that trusts it."""
+    """An identity provider with a signed-in user, and a server that trusts it."""
 
     def __init__(self, twins: dict[str, Twin]) -> None:
         self.idp, self.other = twins["identity-provider"], twins["generic"]
@@ -43,7 +43,7 @@ class Stage:
         self.id_token = self.login.id_token
 
     def requests(self) -> tuple[int, int]:
-        """How many token requests either server got."""
+        """The numbers of token requests at the two servers."""
         return self.idp.counters["token_requests"], self.other.counters["token_requests"]
 
     def source(self, sign_in: Any, **more: Any) -> oauth_core.GrantSource:
@@ -93,7 +93,7 @@ def test_workers_with_a_shared_store_make_one_exchange(stage: Stage, tmp_path: P
 
     second = stage.source(nobody, store=store, subject="ann")
     assert second.token().access_token == tokens.access_token
-    # Another person's are others, and so are those of a login at that server.
+    # Another user has other tokens, and so does a login at the second server.
     assert stage.source(nobody, store=store, subject="bob").key != first.key
     assert stage.there.source(store=store, subject="ann", scope="read").key != first.key
     with pytest.raises(oauth_core.MisuseError) as unnamed:

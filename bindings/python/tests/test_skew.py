@@ -1,4 +1,7 @@
-"""Servers with another clock: a proof rejected by its time is retried once with the time of their Date header (RFC 9449 section 11.1)."""
+"""Servers with a different clock.
+
+A DPoP proof rejected for its time is created again, with the time of the Date header (RFC 9449 section 11.1).
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ HOUR = 3600
 
 
 class Skewed:
-    """A token endpoint and an API whose clock is ahead by so many seconds, and moves by `drift` with each refusal."""
+    """A token endpoint and an API whose clock is `ahead` seconds fast, and `drift` seconds more after each refusal."""
 
     def __init__(self, ahead: int, drift: int = 0) -> None:
         self.ahead = ahead

@@ -86,7 +86,7 @@ def test_a_failed_revocation_of_an_evicted_step_up_is_reported(stage: Stage) -> 
 
 
 class Interrupted:
-    """A store that does something else before its operation of this number."""
+    """A store that calls `meanwhile` before the operation with this number."""
 
     def __init__(self, store: stores.MemoryStore, number: int, meanwhile: Callable[[], None]) -> None:
         self.store, self.number, self.meanwhile = store, number, meanwhile
@@ -106,7 +106,7 @@ class Interrupted:
         return self.store.save(key, record, version)
 
     def lease(self, key: str, holder: str, seconds: float, /) -> float | None:
-        # A lease is released at its own time.
+        # Releases of leases are not counted.
         if seconds:
             self.come()
         return self.store.lease(key, holder, seconds)
@@ -167,7 +167,7 @@ def test_a_login_is_not_ended_by_another_workers_eviction(stage: Stage, first: s
             "room": lambda grants: grants.log_in("ann", stage.login("mfa")),
         }
         second = verbs["room" if first == "anew" else "anew"]
-        # The second comes in the middle of the first, and may have to wait for it.
+        # The second starts in the middle of the first, and may have to wait for it.
         crossing = Thread(target=lambda: second(oauth_core.Grants(stage.client, store)))
 
         def cross() -> None:
@@ -195,7 +195,7 @@ def test_entries_that_a_crashed_worker_listed_but_never_stored_are_evicted_first
     (one,) = json.loads(record)
     listed = [one] + [one | {"acr_values": [f"dead-{number}"]} for number in range(7)]
     assert store.save(of_list, json.dumps(listed), version)
-    # The last of them is not dead: it has its turn.
+    # The last of them is in use: its lease is held.
     turn = f"step-ups:{grants.get('ann', step_up={'acr_values': ['dead-6']}).key}"
     assert not store.lease(turn, "another", 10)
     grants.log_in("ann", stage.login("next"))

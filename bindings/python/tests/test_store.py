@@ -215,7 +215,7 @@ def test_without_a_lease_no_refresh_is_sent_and_the_failing_store_is_reported(
     assert caught.value.endpoint == "store"
     assert "secret-of-the-store" not in f"{caught.value}{caught.value.__cause__}"
     assert generic.counters["token_requests"] == 0
-    # The client's own grant has no refresh token that two could spend: it goes on.
+    # The client's own grant has no refresh token that two workers could spend: its renewals continue.
     assert client.client_credentials(store=Broken()).token().access_token
     assert generic.counters["token_requests"] == 1
 

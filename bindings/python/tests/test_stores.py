@@ -265,7 +265,7 @@ def test_the_store_methods_save_load_lease_and_remove(place: Place) -> None:
     assert two.lease("k", "ben", 30) is None
     assert one.remove("k") is True
     assert one.remove("k") is False
-    # What was removed leaves an empty record, for others to see.
+    # A removal leaves an empty record, which other workers see.
     removed = two.load("k")
     assert removed is not None and removed[0] > second and removed[1] == ""
     with pytest.raises(ValueError, match="number of seconds"):

@@ -11,7 +11,7 @@ import oauth_core
 
 
 def ending(**members: int) -> oauth_core.Tokens:
-    """Received six days ago, with these ends of the grant, and a valid access token."""
+    """Tokens received six days ago with these expiration times, and a valid access token."""
     stored = json.loads(tokens_of_old().serialize())
     received_at = NOW - 6 * 24 * 3600
     stored |= {"received_at": received_at, "expires_in": NOW - received_at + 3600} | members

@@ -30,7 +30,7 @@ def caller(kind: str, base: str) -> tuple[Any, dict[str, Any]]:
     metadata = {"issuer": base, "token_endpoint": f"{base}/token"}
     server = oauth_core.Server.from_metadata(base, metadata, transport="loopback_http")
     client = oauth_core.Client(server, client_id="id", client_secret="secret")
-    # It cannot be renewed.
+    # `Tokens.bearer` cannot be renewed: these have a refresh token.
     tokens = json.loads(oauth_core.Tokens.bearer("a-token").serialize())
     tokens |= {"issuer": base, "client_id": "id", "refresh_token": "r", "refresh_scope": ""}
     source = client.source(oauth_core.Tokens.deserialize(json.dumps(tokens)))

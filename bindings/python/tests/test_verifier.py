@@ -1,4 +1,4 @@
-"""For API servers: verification of access tokens, and of logout tokens."""
+"""For API servers: verification of access tokens, ID tokens and logout tokens."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_the_algorithm_of_a_published_key_is_used(
     valid = f"{text('ES256')}.{encoded(numbers)}"
     verifier = oauth_core.AccessTokenVerifier(server, audience=AUDIENCE)
     assert verifier.verify(valid).subject == "u"
-    # The public key as a shared secret, no signature at all, and another algorithm than the key's.
+    # The public key as a shared secret, no signature at all, and an algorithm other than the key's.
     mac = hmac.digest(json.dumps(key).encode(), text("HS256").encode(), "sha256")
     forged = [f"{text('HS256')}.{encoded(mac)}", f"{text('none')}.", f"{text('ES384')}.{'A' * 128}"]
     named = oauth_core.AccessTokenVerifier(server, audience=AUDIENCE, algs=["RS256"])

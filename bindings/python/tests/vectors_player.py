@@ -324,7 +324,7 @@ class Party:
         return held
 
     def operation(self, name: str, **options: Any) -> Any:
-        """Any operation of the table: what is asked about tokens is about those at hand."""
+        """Runs an operation of the table; without tokens among the arguments, with the current ones."""
         if "tokens" in options:
             options["tokens"] = self.held(options["tokens"])
         if "token" in options:
@@ -355,7 +355,7 @@ class Party:
 
 
 def members(record: _record.Record) -> Json:
-    """Those that say something."""
+    """The members that are neither None nor empty."""
     fields = {name: getattr(record, name) for name in record.__slots__}
     return {name: plain(value) for name, value in fields.items() if value not in (None, (), {}, frozenset())}
 

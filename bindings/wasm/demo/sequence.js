@@ -58,7 +58,7 @@ function table(entries) {
   return rows
 }
 
-/** Which arrow, between which lanes, with which words. */
+/** The arrow for an event: its lanes and its label. */
 function described(event, server) {
   const path = (url) => url.replace(server, '') || '/'
   const out = { side: 'right', tone: 'page', from: 1, to: 3 }

@@ -52,7 +52,7 @@ function wait(host, config) {
   restore(config, { wait: true, signal }).then(arrived, () => {})
 }
 
-/** Routers hear of it as of a click on the browser's back button: loading the page again would lose the tokens. */
+/** Notifies routers as the browser's back button does: loading the page again would lose the tokens. */
 function navigateWithoutLoading(to) {
   history.replaceState(null, '', to)
   dispatchEvent(new PopStateEvent('popstate', { state: null }))

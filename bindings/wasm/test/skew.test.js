@@ -13,7 +13,7 @@ const HOUR = 3600
 const clock = { ahead: 0, drift: 0, seen: [] }
 const start = (ahead, drift) => Object.assign(clock, { ahead, drift, seen: [] })
 
-/** What a server by that clock says to a proof: nothing, or the head of a refusal. */
+/** The header fields with which a server by that clock refuses a proof; `undefined` if it accepts the proof. */
 function refusal(path, proof) {
   const there = Math.floor(Date.now() / 1000) + clock.ahead
   const { iat } = JSON.parse(Buffer.from(proof.split('.')[1], 'base64url'))

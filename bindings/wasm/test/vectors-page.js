@@ -248,7 +248,7 @@ class Party {
 
 const generated = () => crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, false, ['sign'])
 
-/** Does this over a `fetch` whose replies these are, one after the other; there is no other. */
+/** Runs `work` with a `fetch` that returns these replies in order. */
 async function over(replies, work) {
   const sent = []
   const originalFetch = globalThis.fetch

@@ -1,4 +1,4 @@
-// What the Node.js measurements share: alternating runs, medians, one line of JSON for each figure.
+// Shared by the Node.js measurements: alternating runs, medians, one line of JSON for each figure.
 
 export const OURS = 'oauth-core'
 export const CLIENT = { id: 's6BhdRkqt3', secret: '7Fjfp0ZBr1KtDRbnfVdmIw' }

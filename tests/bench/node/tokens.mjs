@@ -20,7 +20,7 @@ const PROOF = 35
 const { keys: { as_private: PRIVATE } } = JSON.parse(readFileSync(new URL('../../vectors/vectors.json', import.meta.url)))
 const now = Math.floor(Date.now() / 1000)
 
-/** How `node:crypto` signs: the hash, and what goes with the key. */
+/** The arguments with which `node:crypto` signs: the hash, and the options of the key. */
 const way = (alg) => [alg === 'EdDSA' ? null : 'sha256', alg === 'ES256' ? { dsaEncoding: 'ieee-p1363' } : {}]
 
 function publicJwk(alg) {

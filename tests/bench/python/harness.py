@@ -1,4 +1,4 @@
-"""What the Python measurements share: turns, medians, one line of JSON for each figure."""
+"""Shared by the Python measurements: alternating runs, medians, one line of JSON for each figure."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def medians(results: Mapping[str, list[float]]) -> dict[str, float]:
 
 
 def over(results: Mapping[str, list[float]], floor: str) -> dict[str, float]:
-    """Medians of what each side cost more than the floor did in the same round."""
+    """The median of each side's cost beyond that of the floor in the same round."""
     return {
         name: statistics.median(a - b for a, b in zip(values, results[floor]))
         for name, values in results.items()
@@ -90,7 +90,7 @@ def agree(what: str, results: Mapping[str, Any]) -> None:
 
 
 def child(script: str, *arguments: str) -> Any:
-    """What a script of this folder says in a process of its own."""
+    """The output of a script of this folder, run in its own process."""
     command = [sys.executable, str(HERE / script), *arguments]
     completed = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
     return json.loads(completed.stdout)

@@ -174,7 +174,7 @@ async function manyExpiries({ somebody, shop }) {
 /** How many times as long as any other it may take. */
 manyExpiries.times = 5
 
-/** A gate in front of the provider: it holds a tab's request until it is opened. */
+/** Holds a tab's request to the provider until `open` is called. */
 async function door(context, page, issuer) {
   const session = await context.newCDPSession(page)
   const came = new Promise((done) => session.once('Fetch.requestPaused', done))

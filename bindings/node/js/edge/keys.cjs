@@ -12,7 +12,7 @@ const RECORD_VERSION = 1
 const MAC_BYTES = { HS256: 32, HS384: 48, HS512: 64 }
 /** Why settings for one key are refused. */
 const OF_ONE = 'kid: a kid and a certificate can be given for one key only: set the kid of several keys in their JWKs'
-/** How many saves are tried before giving up on a store that always reports a conflict. */
+/** The number of saves that are tried at a store that always reports a conflict. */
 const MAX_SAVE_ATTEMPTS = 16
 /** The algorithms of DPoP proofs, the usual one first. */
 const DPOP_ALGORITHMS = ['ES256', 'Ed25519', 'ES384', 'ES512', 'PS256', 'RS256', 'PS384', 'PS512', 'RS384', 'RS512']

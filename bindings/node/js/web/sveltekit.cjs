@@ -22,7 +22,7 @@ function decoded(pathname) {
 /** A route's id without its groups, which no path contains. SvelteKit shows this page, regardless of the URL. */
 const pathOfRoute = (route) => route?.id?.replace(/\/\([^/]+\)(?=\/|$)/g, '') ?? ''
 
-/** How far a page is below a listed path; infinite if it is not. */
+/** The number of characters by which a page's path exceeds a listed path; infinite if the page is not below it. */
 const distance = (path, page) => (isBelow(path, page) ? page.length - path.replace(/\/$/, '').length : Infinity)
 
 const findRequirements = (protect) =>
