@@ -54,10 +54,10 @@ function endOfCallback(call, isOwner) {
 /** Waits for the end of these callbacks. The timer may be all that keeps the process running. */
 async function endInTime(call, callbacks) {
   let timer
-  const late = new Promise((resolve) => {
+  const afterTimeout = new Promise((resolve) => {
     timer = setTimeout(resolve, MAX_WAIT_MS, true)
   })
-  const isLate = await Promise.race([late, Promise.all(callbacks.map(({ ended }) => ended)).then(() => false)])
+  const isLate = await Promise.race([afterTimeout, Promise.all(callbacks.map(({ ended }) => ended)).then(() => false)])
   clearTimeout(timer)
   if (isLate) throw deadlockError(call)
 }

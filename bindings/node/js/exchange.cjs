@@ -196,7 +196,7 @@ function causeText(reason) {
 }
 
 /** The header fields with a `User-Agent`, unless they have one or the platform sends one. */
-function named(headers) {
+function withUserAgent(headers) {
   const agent = userAgent()
   if (agent === undefined || headers.some(([name]) => name.toLowerCase() === 'user-agent')) return headers
   return [...headers, ['user-agent', agent]]
@@ -207,7 +207,7 @@ function sendOver(fetch) {
   return async ({ method, url, headers, body, signal }) => {
     const reply = await fetch(url, {
       method,
-      headers: [...named(headers), ...UNCOMPRESSED],
+      headers: [...withUserAgent(headers), ...UNCOMPRESSED],
       body: body.length > 0 ? body : undefined,
       redirect: 'manual',
       signal,
@@ -447,4 +447,4 @@ function checkLimit(ms, name = 'timeoutMs') {
   return ms
 }
 
-module.exports = { Exchange, Step, run, runOver, startAndRun, waitFor, pause, causeText, checkLimit, readMoment, named, sendOver }
+module.exports = { Exchange, Step, run, runOver, startAndRun, waitFor, pause, causeText, checkLimit, readMoment, withUserAgent, sendOver }

@@ -14,7 +14,7 @@ const { kindError } = require('./kinds.cjs')
 const { checkStore, drainKeepers } = require('./renewal.cjs')
 const { tokenRequestArguments } = require('./operation-support.cjs')
 const { checkOptions } = require('./options.cjs')
-const { paced } = require('./renewal-limits.cjs')
+const { rateLimited } = require('./renewal-limits.cjs')
 const { GrantSource } = require('./source.cjs')
 const { MAX_SAVE_ATTEMPTS, addStepUp, stepUpKey, endBeside, foundIn, isList, nothing, selectSurplus, takeTurn, unreadable } = require('./step-ups.cjs')
 const { nativeTokens } = require('./tokens.cjs')
@@ -83,7 +83,7 @@ class Grants {
     this.#keep = { reuse, leaseMs, keepAliveMs, noticeMs }
     this.#capacity = capacity
     this.#hooks = { onRenewed, onEnded, onAuthorizationEnds }
-    this.#turn = paced({ perSecond, atOnce })
+    this.#turn = rateLimited({ perSecond, atOnce })
   }
 
   /** The source of one grant: a user's, or the client's own. Callers of the same grant share it. */

@@ -20,9 +20,9 @@ function server(more) {
 }
 
 function token(claims) {
-  const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url')
+  const encodeJson = (value) => Buffer.from(JSON.stringify(value)).toString('base64url')
   // A token without exp is rejected (RFC 7523 section 3): a stolen one could be used forever.
-  return `${part({ alg: 'ES256' })}.${part({ exp: 4_000_000_000, ...claims })}.c2ln`
+  return `${encodeJson({ alg: 'ES256' })}.${encodeJson({ exp: 4_000_000_000, ...claims })}.c2ln`
 }
 
 /** The form that a client sends. */
@@ -34,17 +34,17 @@ function body(clientAuth, more) {
 }
 
 test('a workload token is read again for each request', () => {
-  const place = join(folder, 'token')
-  const auth = assertionFile(place)
+  const tokenFile = join(folder, 'token')
+  const auth = assertionFile(tokenFile)
   assert.throws(() => body(auth), { code: 'lost.unsent' })
   const [first, second] = [token({ aud: issuer, sub: 'a' }), token({ aud: [issuer], sub: 'b' })]
-  writeFileSync(place, `${first}\n`)
+  writeFileSync(tokenFile, `${first}\n`)
   assert.ok(body(auth).includes(first))
   assert.ok(!body(auth).includes('client_id'))
-  writeFileSync(place, second)
+  writeFileSync(tokenFile, second)
   assert.ok(body(auth).includes(second))
-  assert.match(body(assertionFile(place, { clientId: 'sent' })), /client_id=me/)
-  assert.ok(!inspect(auth, { depth: 5, showHidden: true }).includes(place))
+  assert.match(body(assertionFile(tokenFile, { clientId: 'sent' })), /client_id=me/)
+  assert.ok(!inspect(auth, { depth: 5, showHidden: true }).includes(tokenFile))
 })
 
 test('a token without an expiration time is rejected, and the error names its source', () => {
@@ -108,11 +108,12 @@ test('a client with TLS authentication sends only its client ID', () => {
 })
 
 test('an X.509-SVID client sends its SPIFFE ID as client_id', () => {
-  const of = (clientId) => new Client(server(), { clientId, clientAuth: 'spiffe_x509' })
+  const clientNamed = (clientId) => new Client(server(), { clientId, clientAuth: 'spiffe_x509' })
   const clientId = 'spiffe://example.org/worker'
-  const form = new URLSearchParams(Buffer.from(of(clientId).exchange.clientCredentials().begin().body).toString())
+  const { body: bytes } = clientNamed(clientId).exchange.clientCredentials().begin()
+  const form = new URLSearchParams(Buffer.from(bytes).toString())
   assert.deepEqual([...form], [['grant_type', 'client_credentials'], ['client_id', clientId]])
-  assert.throws(() => of('worker'), { code: 'misuse.setup' })
+  assert.throws(() => clientNamed('worker'), { code: 'misuse.setup' })
 })
 
 test('an unsuitable key is rejected at construction, and never shown', () => {
@@ -150,8 +151,8 @@ test('a key with a custom audience is rejected at a second server', () => {
   const other = 'https://other.example'
   const encodings = { privateKeyEncoding: { type: 'pkcs8', format: 'pem' }, publicKeyEncoding: { type: 'spki', format: 'pem' } }
   const { privateKey: key } = generateKeyPairSync('ec', { namedCurve: 'P-256', ...encodings })
-  const usual = privateKeyJwt(key)
-  assert.ok(made(usual, issuer) && made(usual, other))
+  const withDefaults = privateKeyJwt(key)
+  assert.ok(made(withDefaults, issuer) && made(withDefaults, other))
   const keyAuth = privateKeyJwt(key, { audience: `${issuer}/token` })
   // As often as wanted at that server.
   assert.ok(made(keyAuth, issuer) && made(keyAuth, issuer))

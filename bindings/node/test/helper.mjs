@@ -176,9 +176,9 @@ export class Browser {
   #fetch
 
   /** Sends requests with `send`, by default with `fetch`. */
-  constructor(isHome, ways = fetch) {
+  constructor(isHome, send = fetch) {
     this.#isHome = isHome
-    this.#fetch = ways
+    this.#fetch = send
   }
 
   /** Follows redirects: the final URL, and the page there if the server shows one. Posts the form, if any. */
@@ -209,7 +209,7 @@ export class Browser {
 const characters = { '&amp;': '&', '&lt;': '<', '&gt;': '>', '&quot;': '"', '&#x27;': "'" }
 
 /** The fields of the form on a page: those of `formValues`, and hidden ones such as the CSRF token. */
-export function filledIn(page, formValues) {
+export function fillForm(page, formValues) {
   const fields = new URLSearchParams()
   for (const [tag] of page.matchAll(/<(?:input|button)\b[^>]*>/g)) {
     const attribute = (name) => tag.match(` ${name}="([^"]*)"`)?.[1].replace(/&[^;]*;/g, (found) => characters[found])

@@ -33,7 +33,7 @@ export class MemoryStore {
 }
 
 /** Makes the stored tokens expire. */
-export async function age(store, key) {
+export async function expireStoredTokens(store, key) {
   const { version, record } = await store.load(key)
   const aged = JSON.parse(record)
   aged.tokens.received_at -= 100_000

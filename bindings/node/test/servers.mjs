@@ -57,9 +57,10 @@ export async function redisServer() {
 
 /** The path of a PostgreSQL program: in PATH, or the newest version in Debian's folders. */
 function program(name) {
-  const debians = '/usr/lib/postgresql'
-  const versions = existsSync(debians) ? readdirSync(debians).sort((a, b) => b - a) : []
-  const places = [...process.env.PATH.split(path.delimiter), ...versions.map((version) => `${debians}/${version}/bin`)]
+  const debianFolder = '/usr/lib/postgresql'
+  const versions = existsSync(debianFolder) ? readdirSync(debianFolder).sort((a, b) => b - a) : []
+  const installed = versions.map((version) => `${debianFolder}/${version}/bin`)
+  const places = [...process.env.PATH.split(path.delimiter), ...installed]
   const found = places.map((place) => path.join(place, name)).find((file) => existsSync(file))
   if (found === undefined) throw new Error(`${name} is missing: apt-get install postgresql`)
   return found
@@ -80,16 +81,16 @@ export async function postgresServer() {
   writeFileSync(password, PASSWORD)
   const user = serverUser()
   if (user.uid !== undefined) for (const place of [folder, password]) chownSync(place, user.uid, user.gid)
-  const made = ['--username=tester', '--auth=scram-sha-256', '--no-sync', '--encoding=UTF8', '--locale=C']
+  const initArguments = ['--username=tester', '--auth=scram-sha-256', '--no-sync', '--encoding=UTF8', '--locale=C']
   // The folder the tests run in may be closed to that user.
   const options = { cwd: '/', stdio: 'ignore', ...user }
-  execFileSync(initdb, [...made, `--pwfile=${password}`, `--pgdata=${data}`], options)
+  execFileSync(initdb, [...initArguments, `--pwfile=${password}`, `--pgdata=${data}`], options)
   const port = await freePort()
   const settings = ['listen_addresses=127.0.0.1', 'fsync=off', 'unix_socket_directories=']
-  const all = ['-p', port, '-D', data, ...settings.flatMap((setting) => ['-c', setting])]
+  const serverArguments = ['-p', port, '-D', data, ...settings.flatMap((setting) => ['-c', setting])]
   // It listens before it accepts connections.
   const isReady = () => spawnSync(isready, ['--host=127.0.0.1', `--port=${port}`]).status === 0
-  await running(postgres, all, isReady, { install: 'postgresql', ...options })
+  await running(postgres, serverArguments, isReady, { install: 'postgresql', ...options })
   const env = { ...process.env, PGPASSWORD: PASSWORD, PGHOST: '127.0.0.1', PGPORT: String(port), PGUSER: 'tester' }
   let databases = 0
   return () => {

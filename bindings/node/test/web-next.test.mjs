@@ -16,8 +16,9 @@ const tools = createRequire(path.join(place, 'package.json'))
 
 install(place)
 // The build has none of the site's variables: only the server has them.
-const quiet = { ...process.env, NEXT_TELEMETRY_DISABLED: '1' }
-await promisify(execFile)(process.execPath, [tools.resolve('next/dist/bin/next'), 'build'], { cwd: place, env: quiet })
+const buildEnv = { ...process.env, NEXT_TELEMETRY_DISABLED: '1' }
+const buildCommand = [tools.resolve('next/dist/bin/next'), 'build']
+await promisify(execFile)(process.execPath, buildCommand, { cwd: place, env: buildEnv })
 
 const { generic: twin } = await twins()
 await twin.claim('name', 'Ann')

@@ -34,11 +34,11 @@ export const { createRoot } = require('react-dom/client')`
 export const extractPages = (text) => [...text.matchAll(/^```html\n([^]*?)^```$/gm)].map(([, page]) => page)
 
 /** The output that a page states: the comment after each `console.log`. */
-export const promised = (page) =>
+export const expectedOutput = (page) =>
   [...page.matchAll(/^ *console\.log\(.*\) \/\/ (.+)$/gm)].map(([, text]) => text)
 
 /** The text of a page, or of a part of it, with the URLs of the test servers. */
-export const moved = (harness, page) =>
+export const withTestServers = (harness, page) =>
   page
     .replaceAll('YOUR_CLIENT_ID', harness.configs.uservoice.clientId)
     .replaceAll("provider: 'uservoice',", `provider: 'uservoice', loopback: '${harness.twins.uservoice}',`)

@@ -75,9 +75,9 @@ function keysOver(wasm, notSupportedHere) {
   }
 
   function checkMac(secret, alg = 'HS256') {
-    const least = MAC_BYTES[alg]
-    if (least === undefined) throw failed('key.algorithm', `alg: ${alg}`)
-    if (new TextEncoder().encode(secret).length < least) throw failed('jws.key_too_small', `secret: ${alg} needs ${least} bytes`)
+    const minBytes = MAC_BYTES[alg]
+    if (minBytes === undefined) throw failed('key.algorithm', `alg: ${alg}`)
+    if (new TextEncoder().encode(secret).length < minBytes) throw failed('jws.key_too_small', `secret: ${alg} needs ${minBytes} bytes`)
   }
 
   /** Each key of a client has a name of its own, and there is one at least. */
@@ -114,9 +114,9 @@ function keysOver(wasm, notSupportedHere) {
     /** Parses a key from PEM or a JWK: for this algorithm, or for the first that the key supports. */
     read(text, alg, passphrase) {
       const key = read(text, passphrase)
-      const fit = (alg === undefined ? DPOP_ALGORITHMS : [alg]).find((name) => key.algs.includes(name))
-      if (fit === undefined) throw failed('key.algorithm', 'the key does not support this algorithm, or has a size that is not allowed')
-      const native = wasm.NativeDpopKey.of(fit, publicText(key), key.signer)
+      const supported = (alg === undefined ? DPOP_ALGORITHMS : [alg]).find((name) => key.algs.includes(name))
+      if (supported === undefined) throw failed('key.algorithm', 'the key does not support this algorithm, or has a size that is not allowed')
+      const native = wasm.NativeDpopKey.of(supported, publicText(key), key.signer)
       privates.set(native, key)
       return native
     },
