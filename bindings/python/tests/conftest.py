@@ -202,14 +202,14 @@ def approve(url: str) -> str:
 def browse(url: str) -> None:
     """A headless browser: keeps cookies and follows every redirect."""
 
-    def visit() -> None:
+    def open_page() -> None:
         jar = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
         try:
             urllib.request.build_opener(jar).open(url).read()
         except urllib.error.URLError:
             pass
 
-    threading.Thread(target=visit).start()
+    threading.Thread(target=open_page).start()
 
 
 def expired(tokens: oauth_core.Tokens) -> oauth_core.Tokens:
@@ -289,7 +289,7 @@ def mcp_server(sdk: str) -> AbstractContextManager[Any]:
 Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
-class Plain:
+class StubServer:
     """A server with configured responses, which records its requests."""
 
     def __init__(self, answer: Answer) -> None:
@@ -334,11 +334,11 @@ def reply(status: int, body: bytes = b"", **headers: str) -> Answer:
 
 
 @pytest.fixture
-def plain() -> Iterator[Callable[[Answer], Plain]]:
-    started: list[Plain] = []
+def plain() -> Iterator[Callable[[Answer], StubServer]]:
+    started: list[StubServer] = []
 
-    def start(answer: Answer) -> Plain:
-        started.append(Plain(answer))
+    def start(answer: Answer) -> StubServer:
+        started.append(StubServer(answer))
         return started[-1]
 
     yield start
@@ -376,7 +376,7 @@ def call(request: pytest.FixtureRequest) -> Callable[..., Any]:
 
 
 @pytest.fixture
-def quick(generic: Twin) -> Twin:
+def fast_polling(generic: Twin) -> Twin:
     """The generic twin, with a polling interval of one second."""
     generic.polling_interval(1)
     return generic

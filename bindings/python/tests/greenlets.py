@@ -107,8 +107,8 @@ def coroutines(_: int) -> None:
 
 
 def echo(connection: socket.socket, _: Any) -> None:
-    while bits := connection.recv(1):
-        connection.sendall(bits)
+    while data := connection.recv(1):
+        connection.sendall(data)
 
 
 class Records:
@@ -158,7 +158,7 @@ def own_store(port: int) -> None:
     assert len(requests) == 1 and len(store.records) == 1
 
 
-def the_end(port: int) -> None:
+def end_of_process(port: int) -> None:
     """Tokens requested when the process ends are stored first, by greenlets."""
     store = Records()
     ENDS.append(lambda: len(store.records) == 1)

@@ -98,8 +98,8 @@ def redis_server(folder: Path) -> Iterator[str]:
 
 def program(name: str) -> str:
     """One of PostgreSQL's programs: in the path, or of the newest version where Debian puts them."""
-    debians = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), reverse=True)
-    found = shutil.which(name) or (str(debians[0]) if debians else None)
+    debian_paths = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), reverse=True)
+    found = shutil.which(name) or (str(debian_paths[0]) if debian_paths else None)
     if found is None:
         pytest.fail(f"{name} is missing: apt-get install postgresql")
     return found

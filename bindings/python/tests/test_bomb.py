@@ -15,12 +15,12 @@ from typing import Any
 import httpx
 import httpx2
 import pytest
-from conftest import Answer, Plain, reply, server_at
+from conftest import Answer, StubServer, reply, server_at
 
 import oauth_core
 from oauth_core import drive
 
-Start = Callable[[Answer], Plain]
+Start = Callable[[Answer], StubServer]
 TOKENS = {"access_token": "t", "token_type": "Bearer"}
 MIB = 1 << 20
 

@@ -15,7 +15,7 @@ import pytest
 from conftest import (
     CALLBACK,
     Answer,
-    Plain,
+    StubServer,
     Twin,
     approve,
     browse,
@@ -27,7 +27,7 @@ from test_store import MemoryStore
 
 import oauth_core
 
-Start = Callable[[Answer], Plain]
+Start = Callable[[Answer], StubServer]
 SECRET = "s3cr+t/%: ~"
 
 

@@ -57,7 +57,7 @@ def test_authorization_details_are_requested_and_the_granted_ones_returned(provi
     assert error.value.code == "authorization_details.malformed"
 
 
-def redeemed(granted: object) -> oauth_core.Tokens:
+def redeem_with_details(granted: object) -> oauth_core.Tokens:
     """The tokens of a login that requested a payment, from a server that grants these details."""
     client = offline()
     flow = client.authorize(redirect_uri=CALLBACK, authorization_details=[PAYMENT])
@@ -80,12 +80,12 @@ def test_permissions_that_were_not_granted_are_reported() -> None:
         ([{"type": "payment", "actions": ["read"]}], True),
         ([{"type": "payment", "actions": ["read", "initiate"], "amount": "1.00"}], False),
     ):
-        tokens = redeemed(granted)
+        tokens = redeem_with_details(granted)
         assert tokens.authorization_details == granted
         assert tokens.warnings == (("authorization_details_missing",) if missing else ())
         assert tokens.missing_authorization_details([PAYMENT]) == ([PAYMENT] if missing else [])
     with pytest.raises(oauth_core.MalformedError) as error:
-        redeemed([{"actions": ["initiate"]}])
+        redeem_with_details([{"actions": ["initiate"]}])
     assert error.value.code == "token_response.malformed"
     assert oauth_core.Tokens.bearer("a").authorization_details is None
 
@@ -135,7 +135,7 @@ def requested_details(exchange: Any) -> str:
 
 
 def refreshable() -> oauth_core.Tokens:
-    stored = {**json.loads(redeemed(None).serialize()), "refresh_token": "rt-1", "refresh_scope": ""}
+    stored = {**json.loads(redeem_with_details(None).serialize()), "refresh_token": "rt-1", "refresh_scope": ""}
     return oauth_core.Tokens.deserialize(json.dumps(stored))
 
 

@@ -158,11 +158,11 @@ def test_new_tokens_are_stored_before_they_are_returned(person: Person) -> None:
     store = MemoryStore()
     seen: list[bool] = []
 
-    def look(new: oauth_core.Tokens) -> None:
+    def check_stored(new: oauth_core.Tokens) -> None:
         [(_, record)] = store.records.values()
         seen.append(str(new.refresh_token) in record)
 
-    source = client.source(expired(tokens), store=store, subject="ann", on_tokens=look)
+    source = client.source(expired(tokens), store=store, subject="ann", on_tokens=check_stored)
     source.token()
     assert seen == [True]
 

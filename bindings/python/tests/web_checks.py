@@ -39,7 +39,7 @@ PROGRAMS = {
 }
 
 
-def refreshed(reply: httpx2.Response) -> str | None:
+def refresh_target(reply: httpx2.Response) -> str | None:
     """The target of a page that redirects with `http-equiv=refresh`."""
     if "text/html" not in reply.headers.get("content-type", ""):
         return None
@@ -47,9 +47,9 @@ def refreshed(reply: httpx2.Response) -> str | None:
     return None if refresh is None else html.unescape(refresh[1])
 
 
-def leads_to(reply: httpx2.Response) -> str:
+def redirect_target(reply: httpx2.Response) -> str:
     """The target of a callback: of a redirect or, with a strict cookie, of a refreshing page."""
-    return refreshed(reply) or reply.headers["location"]
+    return refresh_target(reply) or reply.headers["location"]
 
 
 class Browser(httpx2.Client):
@@ -57,7 +57,7 @@ class Browser(httpx2.Client):
 
     def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         reply = super().send(request, **options)
-        target = refreshed(reply) if self.follow_redirects else None
+        target = refresh_target(reply) if self.follow_redirects else None
         if target is None:
             return reply
         page = super().send(self.build_request("GET", target), **options)
@@ -184,7 +184,7 @@ def two_tabs(app: App) -> None:
             first, second = ann.get(first.headers["location"]), ann.get(second.headers["location"])
         back = [ann.get(tab.headers["location"]).headers["location"] for tab in (first, second)]
         for callback, expected in zip(back, ("/pages/one", "/pages/two")):
-            assert urlsplit(leads_to(ann.get(callback))).path == expected
+            assert urlsplit(redirect_target(ann.get(callback))).path == expected
         # The back button.
         again = ann.get(back[0])
         assert again.status_code == 303 and "error" not in again.headers["location"]

@@ -56,7 +56,7 @@ def source_of(config: dict[str, Any]) -> oauth_core.GrantSource:
     return client_of(config).source(store=store, subject="ann", lease=config["lease"])
 
 
-def work(config: dict[str, Any], source: oauth_core.GrantSource | None = None) -> None:
+def run_worker(config: dict[str, Any], source: oauth_core.GrantSource | None = None) -> None:
     """Waits for the other workers, requests a token in each thread, and writes their hashes to a file."""
     source = source_of(config) if source is None else source
     folder = Path(config["folder"])
@@ -71,4 +71,4 @@ def work(config: dict[str, Any], source: oauth_core.GrantSource | None = None) -
 
 
 if __name__ == "__main__":
-    work(json.loads(sys.argv[1]))
+    run_worker(json.loads(sys.argv[1]))
