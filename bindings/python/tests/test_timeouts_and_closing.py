@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from conftest import Answer, StubServer, Twin, expired, reply, server_at
-from test_flight import wait_for
+from test_shared_request import wait_for
 
 import oauth_core
 from oauth_core import stores
