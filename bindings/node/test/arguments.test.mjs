@@ -150,27 +150,28 @@ const withOptions = {
 }
 
 test('no error about an option shows its value', async () => {
-  const found = []
+  const leaksFound = []
   for (const [name, call] of Object.entries(withOptions)) {
     for (const option of OPTIONS[name]) {
       for (const [kind, make] of wrongKinds(option)) {
-        found.push(...leaks(await outcomeOf(() => call({ [option]: make() })), `${name} { ${option}: ${kind} }`))
+        leaksFound.push(...leaks(await outcomeOf(() => call({ [option]: make() })), `${name} { ${option}: ${kind} }`))
       }
     }
   }
-  assert.deepEqual(found, [])
+  assert.deepEqual(leaksFound, [])
 })
 
 test('no error about an argument of an operation shows its value', async () => {
-  const found = []
+  const leaksFound = []
   for (const [name, { names }] of Object.entries(operations)) {
     for (const argument of names) {
       for (const [kind, make] of wrongKinds(argument)) {
-        found.push(...leaks(await outcomeOf(() => client.exchange[name]?.({ [argument]: make() })), `${name} { ${argument}: ${kind} }`))
+        const outcome = await outcomeOf(() => client.exchange[name]?.({ [argument]: make() }))
+        leaksFound.push(...leaks(outcome, `${name} { ${argument}: ${kind} }`))
       }
     }
   }
-  assert.deepEqual(found, [])
+  assert.deepEqual(leaksFound, [])
 })
 
 test('errors name the argument that has the wrong type', () => {

@@ -48,22 +48,23 @@ test('a workload token is read again for each request', () => {
 })
 
 test('a token without an expiration time is rejected, and the error names its source', () => {
-  const place = join(folder, 'endless')
-  writeFileSync(place, token({ aud: issuer, exp: undefined }))
-  assert.throws(() => body(assertionFile(place)), ({ message }) => message.includes(`the token of ${place} has no exp`))
+  const tokenFile = join(folder, 'endless')
+  writeFileSync(tokenFile, token({ aud: issuer, exp: undefined }))
+  const isNamed = ({ message }) => message.includes(`the token of ${tokenFile} has no exp`)
+  assert.throws(() => body(assertionFile(tokenFile)), isNamed)
   const made = () => token({ aud: issuer, exp: undefined })
   assert.throws(() => body(assertionFunction(made)), ({ message }) => message.includes('the token of a callback has no exp'))
 })
 
 test('the token of a function or a file is exchanged if an exchange audience is set', async () => {
-  const place = join(folder, 'opaque')
-  writeFileSync(place, 'opaque')
+  const tokenFile = join(folder, 'opaque')
+  writeFileSync(tokenFile, 'opaque')
   const received = []
   const made = ({ audience }) => {
     received.push(audience)
     return 'opaque'
   }
-  for (const auth of [assertionFunction(made, { exchangeAudience: '//pool' }), assertionFile(place, { exchangeAudience: '//pool' })]) {
+  for (const auth of [assertionFunction(made, { exchangeAudience: '//pool' }), assertionFile(tokenFile, { exchangeAudience: '//pool' })]) {
     const form = new URLSearchParams(body(auth))
     assert.equal(form.get('grant_type'), 'urn:ietf:params:oauth:grant-type:token-exchange')
     assert.equal(form.get('subject_token'), 'opaque')
@@ -84,7 +85,7 @@ test('the token of a function or a file is exchanged if an exchange audience is 
   const client = new Client(server(), { clientId: 'me', clientAuth: assertionFunction(async () => 'later', { exchangeAudience: '//pool' }), send })
   assert.equal((await client.clientCredentials().token()).accessToken, 'ours')
   assert.ok(sent[0].includes('subject_token=later'))
-  assert.throws(() => assertionFile(place, { profile: 'spiffe_jwt', exchangeAudience: '//pool' }), TypeError)
+  assert.throws(() => assertionFile(tokenFile, { profile: 'spiffe_jwt', exchangeAudience: '//pool' }), TypeError)
 })
 
 for (const [claims, code] of [
@@ -95,9 +96,9 @@ for (const [claims, code] of [
   [{ aud: 7 }, 'client_auth.assertion_malformed'],
 ]) {
   test(`a token with unacceptable claims is not sent: ${JSON.stringify(claims)}`, () => {
-    const place = join(folder, 'bad')
-    writeFileSync(place, token(claims))
-    assert.throws(() => body(assertionFile(place)), { code })
+    const tokenFile = join(folder, 'bad')
+    writeFileSync(tokenFile, token(claims))
+    assert.throws(() => body(assertionFile(tokenFile)), { code })
   })
 }
 

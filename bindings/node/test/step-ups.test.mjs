@@ -84,10 +84,10 @@ test('a logout concurrent with a step-up login leaves no tokens of it', async ()
       await others.logIn('ann', login(undefined, { access_token: 'ordinary' }))
       const [comes, leaves] = [(grants) => grants.logIn('ann', login('phr')), (grants) => grants.logOut('ann')]
       const [first, second] = isLogout ? [leaves, comes] : [comes, leaves]
-      const crossed = interrupted(store, number, () => second(others))
+      const interruptedStore = interrupted(store, number, () => second(others))
       let failure
-      await first(new Grants(client, crossed.store)).catch((error) => { failure = error })
-      isOver = crossed.isOver()
+      await first(new Grants(client, interruptedStore.store)).catch((error) => { failure = error })
+      isOver = interruptedStore.isOver()
       if (failure !== undefined) {
         assert.equal(failure.code, 'grant.no_refresh_token')
         assert.ok(seen.revoked.includes('rt-phr'))

@@ -197,8 +197,8 @@ export const checks = [
     const confirmationPage = await ann.open(`${base}/auth/logout`)
     assert.match(confirmationPage.text, /method=post/, 'a link does not sign out')
     const headers = { origin: base, 'content-type': 'application/x-www-form-urlencoded' }
-    const out = await ann.open(`${base}/auth/logout`, { method: 'POST', headers, body: 'return_to=%2F%3Fbye' })
-    assert.deepEqual([out.url.href, out.text], [`${base}/?bye`, 'Hello, stranger'])
+    const logout = await ann.open(`${base}/auth/logout`, { method: 'POST', headers, body: 'return_to=%2F%3Fbye' })
+    assert.deepEqual([logout.url.href, logout.text], [`${base}/?bye`, 'Hello, stranger'])
     assert.equal((await twin.counters()).revocations, before.revocations + 1)
     assert.equal((await thief.open(`${base}/`)).text, 'Hello, stranger', 'a copy is worth nothing')
   }],

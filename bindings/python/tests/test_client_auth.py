@@ -141,11 +141,11 @@ def test_a_coroutine_function_provides_the_workload_token() -> None:
 
     assert token(aud=ISSUER) in asyncio.run(run_by_own_driver())
 
-    async def fails(_: object) -> str:
+    async def raise_lookup_error(_: object) -> str:
         raise LookupError("no token today")
 
     with pytest.raises(LookupError, match="no token today"):
-        body(oauth_core.FederatedAssertion(fails))
+        body(oauth_core.FederatedAssertion(raise_lookup_error))
 
 
 @pytest.fixture

@@ -294,13 +294,13 @@ def test_metadata_of_a_trusted_signer_selects_the_server(generic: Twin) -> None:
         keys = json.load(answer)
     person = Person()
 
-    def connected(signer: str) -> oauth_core.ResourceConnection:
+    def connection_with(signer: str) -> oauth_core.ResourceConnection:
         return connection(generic, person, issuers=[generic.base], signers={signer: keys})
 
     with pytest.raises(oauth_core.MisuseError) as raised:
-        connected(generic.base).token()
+        connection_with(generic.base).token()
     assert raised.value.code == "connect.server_not_allowed"
-    assert connected("https://other.example").get(resource).status == 200
+    assert connection_with("https://other.example").get(resource).status == 200
     with pytest.raises(oauth_core.OAuthError) as raised_keys:
         connection(generic, person, signers={generic.base: []})
     assert raised_keys.value.code == "jwks.malformed"

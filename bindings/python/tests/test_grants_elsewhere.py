@@ -213,11 +213,11 @@ def test_the_user_approves_on_their_own_device(
         "scope": SCOPE,
     }
 
-    def agree() -> None:
+    def approve_later() -> None:
         wait_for_requests(fast_polling, 1)
         open_page(f"{fast_polling.base}/authentication_device?binding_message=W4SCT")
 
-    with concurrently(agree):
+    with concurrently(approve_later):
         tokens = call(client, "poll_backchannel_token", **login)
     assert tokens.claims is not None and tokens.claims["sub"] == SUBJECT
 

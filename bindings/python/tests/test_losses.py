@@ -99,12 +99,12 @@ def test_httpx_errors_are_mapped_to_loss_codes(library: Any, tls: str) -> None:
         assert loss_with(library, closing).code == "lost.closed"
 
 
-def loss_code(act: Callable[[], object]) -> str:
+def loss_code(call: Callable[[], object]) -> str:
     """The code of the loss when this call's exception is thrown into an exchange."""
     exchange = exchange_at("https://as.example")
     next(exchange)
     try:
-        act()
+        call()
     except Exception as error:
         return loss(lambda: exchange.throw(error)).code
     raise AssertionError("nothing was raised")
@@ -119,26 +119,26 @@ def test_requests_errors_are_mapped_to_loss_codes(tls: str) -> None:
     assert loss_code(post(tls)) == "lost.tls"
     with serving(lambda one: None) as silent:
         assert loss_code(post(silent, timeout=0.05)) == "lost.timeout"
-    with serving(hang_up) as rude:
-        assert loss_code(post(rude)) == "lost.closed"
+    with serving(hang_up) as closing:
+        assert loss_code(post(closing)) == "lost.closed"
 
 
 def test_aiohttp_errors_are_mapped_to_loss_codes(tls: str) -> None:
     def post(url: str, seconds: float = 5) -> Callable[[], object]:
-        async def act() -> None:
+        async def send() -> None:
             timeout = aiohttp.ClientTimeout(total=seconds)
             async with aiohttp.ClientSession(timeout=timeout) as http, http.post(url, data="x"):
                 pass
 
-        return lambda: asyncio.run(act())
+        return lambda: asyncio.run(send())
 
     assert loss_code(post(REFUSED)) == "lost.connect"
     assert loss_code(post("https://as.invalid")) == "lost.dns"
     assert loss_code(post(tls)) == "lost.tls"
     with serving(lambda one: None) as silent:
         assert loss_code(post(silent, seconds=0.05)) == "lost.timeout"
-    with serving(hang_up) as rude:
-        assert loss_code(post(rude)) == "lost.closed"
+    with serving(hang_up) as closing:
+        assert loss_code(post(closing)) == "lost.closed"
 
 
 def test_implicit_exception_contexts_are_ignored() -> None:
@@ -162,8 +162,8 @@ def test_implicit_exception_contexts_are_ignored() -> None:
     def with_unrelated_class() -> None:
         raise ConnectError
 
-    for act in (with_suppressed_context, with_implicit_context, with_unrelated_class):
-        assert loss_code(act) == "lost"
+    for call in (with_suppressed_context, with_implicit_context, with_unrelated_class):
+        assert loss_code(call) == "lost"
 
 
 def test_circular_exception_chains_are_cut_off() -> None:

@@ -195,11 +195,11 @@ def test_an_exception_of_a_sign_in_is_raised_and_ends_nothing(stage: Stage) -> N
 def test_the_log_contains_the_reason_of_a_failed_sign_in(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("WARNING", "oauth_core")
 
-    def nobody() -> str:
+    def unexpected() -> str:
         raise KeyError("a secret")
 
     with pytest.raises(KeyError):
-        stage.source(nobody).token()
+        stage.source(unexpected).token()
     assert "token_source.unreadable" in caplog.text and "a secret" not in caplog.text
     caplog.clear()
     stage.idp.revoke()
