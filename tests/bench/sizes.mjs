@@ -2,7 +2,7 @@
 import { readFileSync, readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { brotliCompressSync, gzipSync } from 'node:zlib'
-import { figure } from './node/harness.mjs'
+import { printFigure } from './node/harness.mjs'
 
 /** The only file of a folder whose name ends with `end`. */
 function only(folder, end) {
@@ -16,7 +16,7 @@ const wheel = only(process.argv[2], '.whl')
 const addon = only(binding('node/native'), '.node')
 const module = only(binding('wasm/pkg'), '.wasm')
 const edge = only(binding('node/edge'), '_bg.wasm')
-figure('Sizes', 'bytes', {
+printFigure('Sizes', 'bytes', {
   'Python wheel': wheel.length,
   'Node.js addon': addon.length,
   'Node.js addon, gzip as npm packs it': gzipSync(addon, { level: 9 }).length,

@@ -10,7 +10,7 @@ import { promisify } from 'node:util'
 import { build } from 'esbuild'
 import webpack from 'webpack'
 import { parse } from 'yaml'
-import { emptied, example, flaws, install, nodePackages, registry, root, served } from './registry.mjs'
+import { emptyProject, example, flaws, install, nodePackages, registry, root, served } from './registry.mjs'
 
 const run = promisify(execFile)
 const require = createRequire(import.meta.url)
@@ -102,7 +102,7 @@ test('import runs the first example of the README', async () => {
 
 test('a platform without a native half gets a clear error', async () => {
   const bare = path.join(place, 'bare')
-  await emptied(bare)
+  await emptyProject(bare)
   await local.npm(bare, 'install', '--omit=optional', 'oauth-core')
   const loadError = (setup) => `${setup};
     try { require('oauth-core') } catch ({ name, code, advice, platform, message }) {
@@ -165,7 +165,7 @@ test('webpack keeps the native addon external', async () => {
 
 test('the README commands install the package from a checkout', async () => {
   const checkout = path.join(place, 'checkout')
-  await emptied(checkout)
+  await emptyProject(checkout)
   await symlink(root, path.join(checkout, 'oauth-core'))
   const [clone, ...commands] = (await example('bindings/node/README.md', 'sh')).trim().split('\n')
   assert.match(clone, /^git clone https:\/\/github\.com\/oauth-core\/oauth-core$/)

@@ -71,7 +71,7 @@ export async function registry() {
 /** Publishes these folders, and installs the packages of these names into an empty one. */
 export async function install(npm, folders, project, ...names) {
   for (const folder of folders) await npm(folder, 'publish', '--ignore-scripts')
-  await emptied(project)
+  await emptyProject(project)
   await npm(project, 'install', ...names)
 }
 
@@ -100,7 +100,7 @@ export async function flaws(folder, attw) {
 }
 
 /** An empty project. */
-export async function emptied(project) {
+export async function emptyProject(project) {
   await rm(project, { recursive: true, force: true })
   await mkdir(project, { recursive: true })
   await writeFile(path.join(project, 'package.json'), '{ "private": true }\n')

@@ -11,7 +11,7 @@ import { promisify } from 'node:util'
 import { build as bundle } from 'esbuild'
 import { chromium } from 'playwright-core'
 import { build, version } from 'vite'
-import { emptied, example, flaws, install, registry, root, served } from './registry.mjs'
+import { emptyProject, example, flaws, install, registry, root, served } from './registry.mjs'
 
 const run = promisify(execFile)
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.wasm': 'application/wasm' }
@@ -115,7 +115,7 @@ test('importing only the errors bundles less than 3000 bytes', async () => {
 
 test('the README commands install the package from a checkout', async () => {
   const checkout = path.join(place, 'checkout')
-  await emptied(checkout)
+  await emptyProject(checkout)
   await symlink(root, path.join(checkout, 'oauth-core'))
   const [clone, ...commands] = (await example('bindings/wasm/README.md', 'sh')).trim().split('\n')
   assert.match(clone, /^git clone https:\/\/github\.com\/oauth-core\/oauth-core$/)

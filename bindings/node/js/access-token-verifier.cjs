@@ -9,7 +9,7 @@ const { kindError } = require('./kinds.cjs')
 const { refuseUnknown } = require('./options.cjs')
 const { checkUnicode } = require('./unicode.cjs')
 
-/** What one route may require beyond what its API requires. */
+/** The requirements that a route may have in addition to those of its API. */
 const ROUTE_REQUIREMENTS = ['scope', 'acrValues', 'maxAge']
 /** Thumbprints of the keys whose possession the request has proved (RFC 9449, RFC 8705). */
 const PROOF = ['jkt', 'x5tS256']

@@ -5,7 +5,7 @@
 const { inspect } = require('#host')
 const native = require('#native')
 const { errorFromNative, callNative } = require('./errors.cjs')
-const { checkLimit, named, pause } = require('./exchange.cjs')
+const { checkLimit, pause, withUserAgent } = require('./exchange.cjs')
 const { kindError } = require('./kinds.cjs')
 const { selectTransport } = require('./network.cjs')
 const { checkSignal, splitInit, checkOptions, toStrings } = require('./options.cjs')
@@ -57,7 +57,7 @@ class Api {
     const sender = ({ method, headers, body }) => ({ url, authorization, dpop }) => fetch(url, {
       ...otherInit(requestInit),
       method,
-      headers: [...named(headers), ...(authorization ? [['authorization', authorization]] : []), ...(dpop ? [['dpop', dpop]] : [])],
+      headers: [...withUserAgent(headers), ...(authorization ? [['authorization', authorization]] : []), ...(dpop ? [['dpop', dpop]] : [])],
       body: stream ?? (body.length > 0 ? body : undefined),
       ...(stream && { duplex: 'half' }),
       redirect: 'manual',
@@ -223,10 +223,10 @@ async function toRequestParts(input, init) {
   if (isStream(rawBody)) return { ...parts, headers: [...headers], stream: rawBody }
   // Returned before any `await`, so that requests reach the rate limiter in the order in which they were made.
   if (rawBody === undefined) return { ...parts, headers: [...headers], body: new Uint8Array() }
-  const carrier = new Response(rawBody)
-  const type = carrier.headers.get('content-type')
+  const response = new Response(rawBody)
+  const type = response.headers.get('content-type')
   if (type && !headers.has('content-type')) headers.set('content-type', type)
-  const body = new Uint8Array(await carrier.arrayBuffer())
+  const body = new Uint8Array(await response.arrayBuffer())
   return { ...parts, headers: [...headers], body }
 }
 
@@ -253,8 +253,8 @@ function createApi({ server, loopback = false }, sources, { origins, allowance, 
     : native.NativeApi.at(originTexts ?? [], loopback, ownAllowance))
   const handle = Object.values(sources).map(Source.getClientHandle).filter((client) => client !== undefined)
   const rules = expiredTokenReplies === undefined ? undefined : JSON.stringify([...expiredTokenReplies])
-  const ruled = () => (rules === undefined ? make() : make().withExpiredTokenReplies(rules))
-  const called = () => handle.reduce((api, client) => api.calledBy(client), ruled())
+  const makeWithRules = () => (rules === undefined ? make() : make().withExpiredTokenReplies(rules))
+  const called = () => handle.reduce((api, client) => api.calledBy(client), makeWithRules())
   return new Api(callNative(called), sources, options)
 }
 

@@ -11,7 +11,7 @@ const MAX_WAIT_MS = 1000
 /** The innermost callback that a call is part of: whose it is, while it is running, and the callback around it. */
 let context
 
-/** How many callbacks are running. */
+/** The number of running callbacks. */
 let runningCount = 0
 
 /** This callback, or the nearest one around it that is still running. */
@@ -54,10 +54,10 @@ function endOfCallback(call, isOwner) {
 /** Waits for the end of these callbacks. The timer may be all that keeps the process running. */
 async function endInTime(call, callbacks) {
   let timer
-  const late = new Promise((resolve) => {
+  const afterTimeout = new Promise((resolve) => {
     timer = setTimeout(resolve, MAX_WAIT_MS, true)
   })
-  const isLate = await Promise.race([late, Promise.all(callbacks.map(({ ended }) => ended)).then(() => false)])
+  const isLate = await Promise.race([afterTimeout, Promise.all(callbacks.map(({ ended }) => ended)).then(() => false)])
   clearTimeout(timer)
   if (isLate) throw deadlockError(call)
 }

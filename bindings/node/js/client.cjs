@@ -14,7 +14,7 @@ const { checkStore } = require('./renewal.cjs')
 const { Keeper } = require('./keeper.cjs')
 const { LogoutForm, endSessionParameters } = require('./logout.cjs')
 const { selectTransport } = require('./network.cjs')
-const { checkFingerprint, tokenRequestArguments, authorization, begin, beginExchange, inOrder, perform, toTokens } = require('./operation-support.cjs')
+const { checkFingerprint, tokenRequestArguments, authorization, begin, beginExchange, perform, toPositional, toTokens } = require('./operation-support.cjs')
 const { ExchangeOperations, FINGERPRINT, Operations, operations } = require('./ops.cjs')
 const { checkOptions, refuseUnknown, toStrings } = require('./options.cjs')
 const { Server, discover, isLoopback, nativeServer } = require('./server.cjs')
@@ -28,7 +28,7 @@ if (!isOnePackage) checkFingerprint(FINGERPRINT)
 /** The method of a client that creates a verifier of access tokens; `undefined` if a function has to supply an assertion first. */
 const createVerifier = Symbol('verifier')
 
-/** The arguments of a source: tokens and options, or either. Options are no `Tokens`, so they are told apart by their class. */
+/** The arguments of a source: tokens and options, or either. The class distinguishes them. */
 const tokensAndOptions = ([first, ...rest]) => {
   const isOptions = rest.length === 0 && !(first instanceof Tokens) && Object.keys(Object(first)).length > 0
   return isOptions ? [undefined, first] : [first, ...rest]
@@ -70,14 +70,14 @@ function performOperation({ known: clientHandle, transport, assertion }, operati
   if (assertion !== undefined || !VERIFYING.includes(operation)) {
     return run(beginExchange(clientHandle, operation, args, undefined, assertion), transport, call)
   }
-  const positional = inOrder(operation, args)
+  const positional = toPositional(operation, args)
   return startAndRun(() => clientHandle.start(operation.number, positional), operation.finish, transport, call)
 }
 
 /** Creates a verifier of access tokens whose requirements are parsed once. */
 function verifierFor({ known: clientHandle, transport, assertion }, args) {
   const { verifyAccessToken } = operations
-  const verifier = callNative(() => new native.NativeVerifier(clientHandle, inOrder(verifyAccessToken, { ...args, token: '' })))
+  const verifier = callNative(() => new native.NativeVerifier(clientHandle, toPositional(verifyAccessToken, { ...args, token: '' })))
   if (assertion !== undefined) return undefined
   return (token, call) => startAndRun(() => verifier.start(token), verifyAccessToken.finish, transport, call)
 }
@@ -269,7 +269,7 @@ class Client extends Operations {
   /** Begins an authorization that needs no request to the server. */
   authorize({ moment, ...args } = {}) {
     const at = readMoment(moment)
-    const positional = inOrder(operations.beginAuthorization, args)
+    const positional = toPositional(operations.beginAuthorization, args)
     return authorization(callNative(() => this.#native.authorize(positional, at)))
   }
 

@@ -152,7 +152,7 @@ async function readForStep(readers, at, limits) {
   return leaves.map((leave) => leave()).find((failure) => failure !== undefined)
 }
 
-/** Ends what readers hold for an exchange that is over. */
+/** Ends the holds of readers for an exchange that has ended. */
 function releaseReaders(readers) {
   for (const reader of readers === undefined ? [] : [readers].flat()) reader.release?.()
 }
@@ -196,7 +196,7 @@ function causeText(reason) {
 }
 
 /** The header fields with a `User-Agent`, unless they have one or the platform sends one. */
-function named(headers) {
+function withUserAgent(headers) {
   const agent = userAgent()
   if (agent === undefined || headers.some(([name]) => name.toLowerCase() === 'user-agent')) return headers
   return [...headers, ['user-agent', agent]]
@@ -207,7 +207,7 @@ function sendOver(fetch) {
   return async ({ method, url, headers, body, signal }) => {
     const reply = await fetch(url, {
       method,
-      headers: [...named(headers), ...UNCOMPRESSED],
+      headers: [...withUserAgent(headers), ...UNCOMPRESSED],
       body: body.length > 0 ? body : undefined,
       redirect: 'manual',
       signal,
@@ -447,4 +447,4 @@ function checkLimit(ms, name = 'timeoutMs') {
   return ms
 }
 
-module.exports = { Exchange, Step, run, runOver, startAndRun, waitFor, pause, causeText, checkLimit, readMoment, named, sendOver }
+module.exports = { Exchange, Step, run, runOver, startAndRun, waitFor, pause, causeText, checkLimit, readMoment, withUserAgent, sendOver }

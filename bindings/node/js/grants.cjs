@@ -14,15 +14,15 @@ const { kindError } = require('./kinds.cjs')
 const { checkStore, drainKeepers } = require('./renewal.cjs')
 const { tokenRequestArguments } = require('./operation-support.cjs')
 const { checkOptions } = require('./options.cjs')
-const { paced } = require('./renewal-limits.cjs')
+const { rateLimited } = require('./renewal-limits.cjs')
 const { GrantSource } = require('./source.cjs')
 const { MAX_SAVE_ATTEMPTS, addStepUp, stepUpKey, endBeside, foundIn, isList, nothing, selectSurplus, takeTurn, unreadable } = require('./step-ups.cjs')
 const { nativeTokens } = require('./tokens.cjs')
 const { asyncDispose } = require('./value.cjs')
 
-/** How many records are requested from the store at once. */
+/** The number of records that are requested from the store at once. */
 const PAGE_SIZE = 100
-/** How many grants are renewed at once. */
+/** The number of grants that are renewed at once. */
 const CONCURRENT_RENEWALS = 8
 
 const COUNTED_EVENTS = ['renewed', 'waits', 'failed', 'suspect', 'ended', 'unsaved', 'stored_late', 'authorization_ends', 'lease_lost']
@@ -83,7 +83,7 @@ class Grants {
     this.#keep = { reuse, leaseMs, keepAliveMs, noticeMs }
     this.#capacity = capacity
     this.#hooks = { onRenewed, onEnded, onAuthorizationEnds }
-    this.#turn = paced({ perSecond, atOnce })
+    this.#turn = rateLimited({ perSecond, atOnce })
   }
 
   /** The source of one grant: a user's, or the client's own. Callers of the same grant share it. */
@@ -97,7 +97,7 @@ class Grants {
     return source
   }
 
-  /** What identifies a grant, `[subject, requestKey, stepUp]`, and its request. */
+  /** The identity of a grant, `[subject, requestKey, stepUp]`, and its request. */
   #identify(subject, options) {
     const { scope, stepUp: requestedStepUp, ...requestOptions } = checkOptions('Grants.get', options)
     const stepUp = stepUpKey(requestedStepUp)

@@ -8,7 +8,7 @@ const { pause } = require('./exchange.cjs')
 const { waitTimeoutError } = require('./errors.cjs')
 const { Keeper } = require('./keeper.cjs')
 
-/** How often a lease that another worker holds is asked for again, in milliseconds. */
+/** The pause between requests for a lease that another worker holds, in milliseconds. */
 const POLL_INTERVAL = 250
 
 /** The method of a source that holds its grant for this many milliseconds; it returns nothing if there is no grant to hold. */
@@ -97,7 +97,7 @@ async function excludeRenewals(store, keeper, ms, onLost) {
 }
 
 /**
- * The latest tokens of a grant, which no worker renews until `release` is called, or this many milliseconds are over.
+ * The latest tokens of a grant, which no worker renews until `release` is called or this many milliseconds have passed.
  */
 async function holdGrant(keeper, store, ms, onLost) {
   if (store === undefined) {

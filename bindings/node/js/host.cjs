@@ -8,7 +8,7 @@ const { pipeline, Readable } = require('node:stream')
 const { fileURLToPath } = require('node:url')
 const { inspect } = require('node:util')
 
-/** What a call is part of, across its awaits: `run` and `getStore`. */
+/** The context of a call, which its awaits keep: `run` and `getStore`. */
 const asyncContext = () => new AsyncLocalStorage()
 
 /** The environment variables of the process. */

@@ -21,7 +21,7 @@ class UnsupportedPlatform extends Error {
 Object.defineProperty(UnsupportedPlatform.prototype, 'name', { value: 'UnsupportedPlatform' })
 
 // Bundlers find literal names only, and tolerate a missing package only directly inside a `try`.
-function installed(platformKey) {
+function installedAddon(platformKey) {
   try {
     switch (platformKey) {
       case 'darwin-arm64': return require('oauth-core-darwin-arm64')
@@ -41,10 +41,10 @@ function installed(platformKey) {
 
 // Not `require`: a bundler would search for the file, which the published package lacks.
 function builtInCheckout(platformKey) {
-  const half = { exports: {} }
+  const addon = { exports: {} }
   try {
-    process.dlopen(half, join(__dirname, `../native/oauth-core.${platformKey}.node`))
-    return half.exports
+    process.dlopen(addon, join(__dirname, `../native/oauth-core.${platformKey}.node`))
+    return addon.exports
   } catch (error) {
     return { failure: error }
   }
@@ -52,10 +52,10 @@ function builtInCheckout(platformKey) {
 
 function load(platformKey) {
   const failures = []
-  for (const found of [builtInCheckout, installed]) {
-    const half = found(platformKey)
-    if (!half.failure) return half
-    failures.push(half.failure)
+  for (const found of [builtInCheckout, installedAddon]) {
+    const addon = found(platformKey)
+    if (!addon.failure) return addon
+    failures.push(addon.failure)
   }
   throw new UnsupportedPlatform(platformKey, new AggregateError(failures))
 }

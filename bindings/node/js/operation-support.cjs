@@ -15,19 +15,20 @@ const perform = Symbol('perform')
 const begin = Symbol('begin')
 
 /** Converters from the native half's final step to the value returned to the caller. */
-const nothing = () => undefined
+const toUndefined = () => undefined
 const toAuthorization = (raw) => authorization(raw.authorization)
 const recordConverter = (Class) => (raw) => Class.of(JSON.parse(raw.members))
 
 /** The URL to send the user to, and the pending flow to store until the callback. */
 function authorization({ url, flow, expiresIn, requestObject, warnings }) {
-  const begun = { url: new URL(url), flow: new PendingAuthorization(flow), expiresIn: expiresIn ?? undefined, warnings }
+  const pending = new PendingAuthorization(flow)
+  const result = { url: new URL(url), flow: pending, expiresIn: expiresIn ?? undefined, warnings }
   // It contains the state, and the other parameters of the request.
-  return Object.defineProperty(begun, 'requestObject', { value: requestObject ?? undefined, enumerable: false })
+  return Object.defineProperty(result, 'requestObject', { value: requestObject ?? undefined, enumerable: false })
 }
 
 /** Converts a value to what the native half accepts. */
-function plain(value) {
+function toNativeValue(value) {
   if (value instanceof Tokens) return nativeTokens(value)
   if (value instanceof URL) return value.href
   if (typeof value !== 'object' || value === null || value instanceof Date) return value
@@ -40,7 +41,7 @@ function plain(value) {
  * The arguments in positional order. An unknown name is refused: it is probably a typo. Arguments listed in `json` are passed as
  * JSON text.
  */
-function inOrder({ names, json = [] }, args = {}) {
+function toPositional({ names, json = [] }, args = {}) {
   if (typeof args !== 'object' || args === null || Array.isArray(args) || args instanceof Tokens) {
     throw new TypeError(`the arguments must be one object: ${names.join(', ')}`)
   }
@@ -49,7 +50,7 @@ function inOrder({ names, json = [] }, args = {}) {
   for (let at = 0; at < names.length; at += 1) {
     const value = args[names[at]]
     // Trailing arguments that were omitted are not passed.
-    if (value !== undefined) positional[at] = json.includes(names[at]) ? JSON.stringify(value) : plain(checkUnicode(value, names[at]))
+    if (value !== undefined) positional[at] = json.includes(names[at]) ? JSON.stringify(value) : toNativeValue(checkUnicode(value, names[at]))
   }
   // Fills the holes with undefined: reading a hole would consult the prototype.
   return Array.from(positional)
@@ -58,14 +59,14 @@ function inOrder({ names, json = [] }, args = {}) {
 /** Begins an operation as an exchange. */
 function beginExchange(clientHandle, operation, args, options, assertion) {
   const { moment } = checkOptions('an exchange', options)
-  const positional = inOrder(operation, args)
+  const positional = toPositional(operation, args)
   return new Exchange(callNative(() => clientHandle.begin(operation.number, positional)), operation.finish, moment, assertion)
 }
 
 /** The parameters of a token request, in the order of the native half. */
 function tokenRequestArguments({ scope, resource, audience, extra, authorizationDetails }) {
   const details = authorizationDetails === undefined ? undefined : JSON.stringify(authorizationDetails)
-  return [...[scope, resource, audience, extra].map(plain), details]
+  return [...[scope, resource, audience, extra].map(toNativeValue), details]
 }
 
 /**
@@ -80,5 +81,5 @@ function checkFingerprint(fingerprint) {
 }
 
 module.exports = {
-  checkFingerprint, tokenRequestArguments, authorization, toAuthorization, begin, beginExchange, inOrder, nothing, perform, recordConverter, toTokens,
+  checkFingerprint, tokenRequestArguments, authorization, toAuthorization, begin, beginExchange, toPositional, toUndefined, perform, recordConverter, toTokens,
 }

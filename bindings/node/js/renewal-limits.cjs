@@ -8,7 +8,7 @@ const { pause } = require('./exchange.cjs')
  * Limits that all renewals of some grants share: how many begin per second, and how many run at once; 0 means no
  * limit. Returns a function that creates the turn of one renewal.
  */
-function paced({ perSecond, atOnce }) {
+function rateLimited({ perSecond, atOnce }) {
   const waitForSlot = perSecond > 0 ? rateLimiter(1000 / perSecond) : undefined
   const acquire = atOnce > 0 ? semaphore(atOnce) : undefined
   return () => {
@@ -49,16 +49,16 @@ function rateLimiter(gap) {
 function semaphore(count) {
   let free = count
   const waiting = []
-  const leave = () => {
+  const releaseSlot = () => {
     const next = waiting.shift()
-    if (next) next(leave)
+    if (next) next(releaseSlot)
     else free += 1
   }
   return () => {
     if (free === 0) return new Promise((take) => waiting.push(take))
     free -= 1
-    return Promise.resolve(leave)
+    return Promise.resolve(releaseSlot)
   }
 }
 
-module.exports = { paced }
+module.exports = { rateLimited }

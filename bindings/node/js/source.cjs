@@ -44,7 +44,7 @@ class GrantSource extends Source {
     return source.#keeper
   }
 
-  /** The latest tokens, which no worker renews until `release` is called, or this many milliseconds are over. */
+  /** The latest tokens, which no worker renews until `release` is called, or this many milliseconds have passed. */
   [HOLD](ms) {
     const [keeper, job] = [this.#keeper, this.#job]
     return holdGrant(keeper, job.store, ms, () => publish(job, keeper, 'lease_lost'))

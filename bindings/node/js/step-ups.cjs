@@ -21,11 +21,11 @@ const MAX_SAVE_ATTEMPTS = 16
 const LONGEST_WAIT = 10_000
 const LONGEST_TURN = 60_000
 
-/** What is stored of a grant, if it is not the tokens of a login. */
+/** The stored state of a grant without tokens of a login. */
 const nothing = Symbol('nothing')
 const unreadable = Symbol('unreadable')
 
-/** What distinguishes the grant of this step-up, as JSON; nothing for an ordinary one. */
+/** The requirement that identifies the grant of this step-up, as JSON; `undefined` for an ordinary one. */
 function stepUpKey(stepUp) {
   if (stepUp === undefined) return undefined
   const text = typeof stepUp === 'string' ? stepUp : JSON.stringify(stepUp)
@@ -90,8 +90,8 @@ function foundIn(entry) {
 }
 
 /**
- * Chooses the step-ups that make room for others: what is over, what was listed and never stored, and the oldest beyond
- * the number allowed. `load` returns the entry of one. Returns what was found with each.
+ * Chooses the step-ups that make room for others: those that have expired, those that were listed and never stored,
+ * and the oldest beyond the number allowed. `load` returns the entry of one. Returns what was found with each.
  */
 async function selectSurplus(listed, load) {
   const [over, kept] = [[], []]

@@ -76,12 +76,12 @@ class SubjectTokenSource {
     const { tokens: latest, release } = held
     this.release()
     this.#release = release
-    // Once the attempt is over no caller is left to end the hold; and without a usable token nothing needs it.
+    // After the attempt no caller is left to end the hold, and without a usable token nothing needs it.
     if (attempt.isOver || !this.native.leaveRenewed(nativeTokens(latest), at)) this.release()
     return undefined
   }
 
-  /** Ends the hold on the sign-in, once the exchange is over. */
+  /** Ends the hold on the sign-in, once the exchange has ended. */
   release() {
     const release = this.#release
     this.#release = undefined

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, test } from 'node:test'
 import { inspect } from 'node:util'
-import { AUDIENCE, URL_OF_REQUEST, flaws, hash, holder, issuing, jkt, keys, now, proofFor, tokenOf, unusable } from './api-request-proofs.mjs'
+import { AUDIENCE, URL_OF_REQUEST, flaws, hash, holderKey, issuerKey, jkt, keys, now, proofFor, tokenOf, unusable } from './api-request-proofs.mjs'
 import { core, listen, rejection } from './helper.mjs'
 
 const { AccessTokenVerifier, Client, DpopKey, FileStore, MemoryStore, Server, SqliteStore } = core
@@ -18,7 +18,7 @@ async function world(options = {}) {
   const token = (more) => tokenOf(base, more)
   const base = await listen(async (request, reply) => {
     const json = (value) => reply.setHeader('content-type', 'application/json').end(JSON.stringify(value))
-    if (request.url === '/jwks') return json({ keys: [{ ...issuing.publicKey, kid: '1', alg: 'ES256' }] })
+    if (request.url === '/jwks') return json({ keys: [{ ...issuerKey.publicKey, kid: '1', alg: 'ES256' }] })
     if (request.url === '/token') return json({ access_token: token(), token_type: 'DPoP', expires_in: 60 })
     try {
       const { subject, dpopNonce } = await verifier.verifyRequest({
@@ -38,7 +38,7 @@ async function world(options = {}) {
   const metadata = { issuer: base, jwks_uri: `${base}/jwks`, token_endpoint: `${base}/token` }
   const server = Server.fromMetadata(base, metadata, { transport: 'loopback_http' })
   verifier = new AccessTokenVerifier(server, { audience: AUDIENCE, dpopAlgs: ['ES256'], ...options })
-  const client = new Client(server, { clientId: 'c', clientSecret: 's', dpopKey: new DpopKey(holder.privateKey) })
+  const client = new Client(server, { clientId: 'c', clientSecret: 's', dpopKey: new DpopKey(holderKey.privateKey) })
   const request = (authorization, dpop, more) => ({ method: 'GET', url: URL_OF_REQUEST, authorization, dpop, ...more })
   return { base, server, verifier, client, token, seen, request }
 }

@@ -8,14 +8,15 @@ import { core, serverAt } from './helper.mjs'
 
 const require = createRequire(import.meta.url)
 const web = await import('oauth-core/web')
-const inside = (file) => require(path.join(path.dirname(require.resolve('oauth-core/package.json')), 'js', file))
-const { OPTIONS } = inside('options.cjs')
-const { operations } = inside('ops.cjs')
+const requireInternal = (file) =>
+  require(path.join(path.dirname(require.resolve('oauth-core/package.json')), 'js', file))
+const { OPTIONS } = requireInternal('options.cjs')
+const { operations } = requireInternal('ops.cjs')
 
 const NUMBER = 73502194
 const TEXT = 'hunter2'
 /** Values that are not strings, and that contain a secret. */
-const HOSTILE = {
+const WRONGLY_TYPED = {
   number: () => NUMBER,
   object: () => ({ value: TEXT }),
   array: () => [TEXT],
@@ -23,7 +24,7 @@ const HOSTILE = {
   'String object': () => new String(TEXT),
   'a method': () => ({ value: TEXT, toString: () => { throw new Error('no text') } }),
 }
-const SHOWN = [String(NUMBER), TEXT, '104,117,110', '68 75 6e 74']
+const LEAKS = [String(NUMBER), TEXT, '104,117,110', '68 75 6e 74']
 
 const server = serverAt('http://127.0.0.1:1')
 const client = new core.Client(server, { clientId: 'id', clientSecret: 's', timeoutMs: 2000 })
@@ -34,7 +35,7 @@ const site = new web.Site(base)
 const { flow } = client.authorize({ redirectUri: 'https://app.example/cb' })
 const fixed = core.fixedToken('x', { origins: ['https://api.example'] })
 
-/** One of each class that people call methods of. */
+/** An object of each class with public methods. */
 const objects = {
   client, server, tokens, flow, store, site, fixed,
   exchange: client.exchange, keeper: client.keeper(undefined, { grantType: 'client_credentials', shared: false }), source: client.clientCredentials(),
@@ -69,12 +70,12 @@ for (const [name, object] of Object.entries(objects)) {
 }
 
 /** Skipped: callables that pass values on, that frameworks call with their own objects, or that wait for a user. */
-const LEFT = /^(Record|GrantSource\..*|site\.(leave|remember|remembered|required|fastify|page|visit|wrap)|.*Error|DeniedError|MalformedError|UntrustedError|LostError|MisuseError)$/
+const SKIPPED = /^(Record|GrantSource\..*|site\.(leave|remember|remembered|required|fastify|page|visit|wrap)|.*Error|DeniedError|MalformedError|UntrustedError|LostError|MisuseError)$/
 
-/** How the engine and the addon's library describe unexpected values. */
+/** Messages of the engine and of the addon's library about unexpected values, which do not name the argument. */
 const UNNAMED = /Cannot (read|destructure|use|convert)|is not (a function|iterable)|Failed to |an argument is|Invalid URL/
 
-async function thrown(call) {
+async function outcomeOf(call) {
   try {
     const value = call()
     await Promise.race([value, new Promise((done) => setTimeout(done, 3000).unref())])
@@ -84,34 +85,34 @@ async function thrown(call) {
   return undefined
 }
 
-/** What an error shows, if it shows something. */
-function* shows(outcome, what) {
+/** Yields a description of each secret that the error shows. */
+function* leaks(outcome, what) {
   if (outcome === undefined) return
   const { error } = outcome
   for (let at = error, depth = 0; at !== undefined && depth < 9; at = at?.cause, depth += 1) {
     const rendered = [String(at), at?.message, at?.stack, inspect(at, { depth: 9, showHidden: true })].join('\n')
-    for (const secret of SHOWN) if (rendered.includes(secret)) yield `${what} shows ${secret}: ${at?.message}`
+    for (const secret of LEAKS) if (rendered.includes(secret)) yield `${what} shows ${secret}: ${at?.message}`
   }
 }
 
 test('a call with a wrongly typed argument reports an error that does not contain its value', async () => {
-  const found = []
+  const leaksFound = []
   for (const [name, call] of callable) {
-    if (LEFT.test(name)) continue
-    for (const [kind, make] of Object.entries(HOSTILE)) {
+    if (SKIPPED.test(name)) continue
+    for (const [kind, make] of Object.entries(WRONGLY_TYPED)) {
       for (const args of [[make()], [make(), make()], [make(), make(), make()], [undefined, make()]]) {
-        found.push(...shows(await thrown(() => call(...args)), `${name}(${args.length} × ${kind})`))
+        leaksFound.push(...leaks(await outcomeOf(() => call(...args)), `${name}(${args.length} × ${kind})`))
       }
     }
   }
-  assert.deepEqual(found, [])
+  assert.deepEqual(leaksFound, [])
 })
 
-/** Where a list of strings is right, an error may name one of them. */
+/** Options that accept a list of strings, so an array is not wrongly typed. */
 const LISTS = /^(scope|resource|audience|acrValues|uiLocales|prompt|origins|issuers|returnOrigins|apiOrigins|claims|methods|acr|baseUrl|expiredTokenReplies|options)$/
-const kinds = (name) => Object.entries(HOSTILE).filter(([kind]) => kind !== 'array' || !LISTS.test(name))
+const wrongKinds = (name) => Object.entries(WRONGLY_TYPED).filter(([kind]) => kind !== 'array' || !LISTS.test(name))
 
-/** The calls whose options are walked over, with what comes before them. */
+/** The calls whose options are all tested. */
 const withOptions = {
   Client: (options) => new core.Client(server, { clientId: 'id', ...options }).exchange.clientCredentials?.().begin(),
   Network: (options) => new core.Network(options),
@@ -149,27 +150,28 @@ const withOptions = {
 }
 
 test('no error about an option shows its value', async () => {
-  const found = []
+  const leaksFound = []
   for (const [name, call] of Object.entries(withOptions)) {
     for (const option of OPTIONS[name]) {
-      for (const [kind, make] of kinds(option)) {
-        found.push(...shows(await thrown(() => call({ [option]: make() })), `${name} { ${option}: ${kind} }`))
+      for (const [kind, make] of wrongKinds(option)) {
+        leaksFound.push(...leaks(await outcomeOf(() => call({ [option]: make() })), `${name} { ${option}: ${kind} }`))
       }
     }
   }
-  assert.deepEqual(found, [])
+  assert.deepEqual(leaksFound, [])
 })
 
 test('no error about an argument of an operation shows its value', async () => {
-  const found = []
+  const leaksFound = []
   for (const [name, { names }] of Object.entries(operations)) {
     for (const argument of names) {
-      for (const [kind, make] of kinds(argument)) {
-        found.push(...shows(await thrown(() => client.exchange[name]?.({ [argument]: make() })), `${name} { ${argument}: ${kind} }`))
+      for (const [kind, make] of wrongKinds(argument)) {
+        const outcome = await outcomeOf(() => client.exchange[name]?.({ [argument]: make() }))
+        leaksFound.push(...leaks(outcome, `${name} { ${argument}: ${kind} }`))
       }
     }
   }
-  assert.deepEqual(found, [])
+  assert.deepEqual(leaksFound, [])
 })
 
 test('errors name the argument that has the wrong type', () => {
@@ -187,8 +189,8 @@ test('errors name the argument that has the wrong type', () => {
 test('errors of this package name the missing argument', async () => {
   const found = []
   for (const [name, call] of callable) {
-    if (LEFT.test(name)) continue
-    const { error } = (await thrown(() => call())) ?? {}
+    if (SKIPPED.test(name)) continue
+    const { error } = (await outcomeOf(() => call())) ?? {}
     if (error === undefined || error.name === 'AbortError') continue
     const isNamed = (error instanceof TypeError || error instanceof core.OAuthError) && !UNNAMED.test(error.message)
     if (!isNamed) found.push(`${name}(): ${error}`)

@@ -8,18 +8,18 @@ import { core, listen, oidcProvider, rejection, serverAt } from './helper.mjs'
 const { Client, LostError, Server, assertionFunction, discover } = core
 const issuer = 'https://as.example'
 
-const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url')
-const unsigned = (claims) => `${part({ alg: 'ES256' })}.${part({ exp: 4_000_000_000, ...claims })}.c2ln`
+const encodeJson = (value) => Buffer.from(JSON.stringify(value)).toString('base64url')
+const unsigned = (claims) => `${encodeJson({ alg: 'ES256' })}.${encodeJson({ exp: 4_000_000_000, ...claims })}.c2ln`
 
 const provider = await oidcProvider()
 const server = await discover(provider.issuer, { transport: 'loopback_http' })
 const key = createPrivateKey(provider.clients['key-ES256'].private_key)
 
 /** A token for this server, as a workload's platform would sign it. */
-function signed() {
+function signToken() {
   const now = Math.floor(Date.now() / 1000)
   const claims = { iss: 'key-ES256', sub: 'key-ES256', aud: provider.issuer, jti: randomUUID(), iat: now, exp: now + 60 }
-  const input = `${part({ alg: 'ES256' })}.${part(claims)}`
+  const input = `${encodeJson({ alg: 'ES256' })}.${encodeJson(claims)}`
   return `${input}.${sign('sha256', Buffer.from(input), { key, dsaEncoding: 'ieee-p1363' }).toString('base64url')}`
 }
 
@@ -40,7 +40,7 @@ const validResponse = [200, { access_token: 'a', token_type: 'Bearer', expires_i
 const refused = [401, { error: 'invalid_client' }]
 
 for (const [transport, more] of Object.entries({ native: {}, fetch: { fetch } })) {
-  for (const [kind, give] of Object.entries({ text: signed, promise: async () => signed() })) {
+  for (const [kind, give] of Object.entries({ text: signToken, promise: async () => signToken() })) {
     test(`a function provides the workload token, as a ${kind}: ${transport}`, async () => {
       let calls = 0
       const clientAuth = assertionFunction(() => (calls += 1, give()))
@@ -55,12 +55,12 @@ for (const [transport, more] of Object.entries({ native: {}, fetch: { fetch } })
   test(`the function receives the audience and the maximum expiration time: ${transport}`, async () => {
     const { base, shown } = await endpoint(validResponse)
     const received = []
-    const made = async (request) => {
+    const createToken = async (request) => {
       received.push(request)
       return unsigned({ aud: request.audience })
     }
     for (const audience of [undefined, 'api://x']) {
-      const clientAuth = assertionFunction(made, { audience })
+      const clientAuth = assertionFunction(createToken, { audience })
       const client = new Client(serverAt(base), { clientId: 'me', clientAuth, ...more })
       await client.clientCredentials().token()
     }

@@ -55,7 +55,7 @@ test('a DPoP-bound grant is renewed after a restart', async (t) => {
 test('client credentials tokens are bound to the client certificate', async () => {
   const { issuer } = await oidcProvider({ TLS: JSON.stringify(tls) })
   const shown = new Network({ onlyCa: tls.ca, clientCertificate: tls.client, clientKey: tls.client_key })
-  const hidden = new Network({ onlyCa: tls.ca })
+  const withoutCertificate = new Network({ onlyCa: tls.ca })
   const server = await discover(issuer, { network: shown })
   const { raw } = new X509Certificate(tls.client)
   const thumbprint = createHash('sha256').update(raw).digest('base64url')
@@ -70,7 +70,7 @@ test('client credentials tokens are bound to the client certificate', async () =
     assert.deepEqual([state.active, state.extra.cnf], [true, { 'x5t#S256': thumbprint }])
     await client.revoke({ token })
     // Nobody else gets one: the alias asks for the certificate.
-    const other = new Client(server, { ...bound, network: hidden })
+    const other = new Client(server, { ...bound, network: withoutCertificate })
     await assert.rejects(other.clientCredentials({ scope: 'read' }).token(), { kind: 'lost' })
   }
 })
@@ -90,7 +90,7 @@ test('a bound token is accepted only with its certificate', async () => {
   const { issuer, clients } = await oidcProvider({ TLS: JSON.stringify(tls) })
   const ours = new Network({ onlyCa: tls.ca, clientCertificate: tls.client, clientKey: tls.client_key })
   // The server's own is of the same authority, and another.
-  const theirs = new Network({ onlyCa: tls.ca, clientCertificate: tls.cert, clientKey: tls.key })
+  const networkWithCertificate = new Network({ onlyCa: tls.ca, clientCertificate: tls.cert, clientKey: tls.key })
   const server = await discover(issuer, { network: ours })
   for (const [clientId, auth] of [
     ['tls-pki', { clientAuth: 'tls_client_auth' }],
@@ -98,7 +98,7 @@ test('a bound token is accepted only with its certificate', async () => {
   ]) {
     const bound = { clientId, ...auth, tlsClientCertificateBoundAccessTokens: true }
     const client = new Client(server, { ...bound, network: ours })
-    const other = new Client(server, { ...bound, network: theirs })
+    const other = new Client(server, { ...bound, network: networkWithCertificate })
     const { url, flow } = client.authorize({ redirectUri, scope: 'openid' })
     const callback = (await new Browser(({ href }) => href.startsWith(redirectUri), trusting).open(url)).url
     const login = await client.redeem(flow, callback)

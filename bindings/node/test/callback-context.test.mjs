@@ -10,14 +10,14 @@ const { Client, GrantSource, Grants, MemoryStore, MisuseError, ResourceConnectio
 const issuer = 'https://as.example'
 const DEADLOCK = { code: 'misuse.deadlock', advice: 'give_up', hint: 'make the call once the callback has returned' }
 
-/** The tokens of a login, which have to be renewed. */
-const aged = (name = 'ann', age = 3600, more = {}) => Tokens.deserialize(JSON.stringify({
+/** The tokens of a login, which have expired. */
+const expiredLogin = (name = 'ann', age = 3600, more = {}) => Tokens.deserialize(JSON.stringify({
   version: 1, issuer, client_id: 'app', received_at: Math.floor(Date.now() / 1000) - age, access_token: `at-${name}`, expires_in: 600,
   scope: 'read', refresh_token: `rt-${name}`, refresh_scope: null, id_token: null, ...more,
 }))
 
 /** The tokens of a login that answered a step-up challenge. */
-const raisedLogin = (stepUp) => aged('ann', 0, { answered: { step_up: stepUp, at: 1 } })
+const steppedUpLogin = (stepUp) => expiredLogin('ann', 0, { answered: { step_up: stepUp, at: 1 } })
 
 let count = 0
 const client = () => {
@@ -31,28 +31,28 @@ const client = () => {
   return new Client(Server.fromMetadata(issuer, metadata), { clientId: 'app', clientSecret: 'secret', send })
 }
 
-/** Makes the stored login of this user one that has to be renewed. */
-async function ageStored(store, subject) {
+/** Stores a login of this user whose access token has expired. */
+async function storeExpiredLogin(store, subject) {
   const source = client().source({ store, subject })
-  await source.logIn(aged(subject, 0))
+  await source.logIn(expiredLogin(subject, 0))
   const { version, record } = await store.load(source.key)
   const stored = JSON.parse(record)
   stored.tokens.received_at -= 3600
   await store.save(source.key, JSON.stringify(stored), version)
 }
 
-const turn = () => new Promise((resolve) => setTimeout(resolve, 5))
+const pause = () => new Promise((resolve) => setTimeout(resolve, 5))
 
-/** A source whose `onTokens` makes this call, and what that threw. */
-function calling(call, { store } = {}) {
+/** A source whose `onTokens` makes this call, and the errors of the calls. */
+function sourceCalling(call, { store } = {}) {
   const seen = { errors: [], done: 0 }
   const onTokens = async (tokens) => {
-    // The call is one of the callback's wherever the callback makes it.
-    await turn()
+    // A call belongs to the callback even after the callback has awaited something.
+    await pause()
     await call(seen.source, tokens).then(() => { seen.done += 1 }, (error) => seen.errors.push(error))
   }
   seen.source = store === undefined
-    ? client().source(aged(), { onTokens })
+    ? client().source(expiredLogin(), { onTokens })
     : client().source({ store, subject: 'ann', onTokens })
   return seen
 }
@@ -71,8 +71,8 @@ for (const isStored of [false, true]) {
   test(`a logout or drain for which onTokens of ${kind} waits is refused after a second`, async () => {
     const refused = ENDINGS.map(async (call) => {
       const store = isStored ? new MemoryStore() : undefined
-      const seen = calling(call, { store })
-      if (isStored) await ageStored(store, 'ann')
+      const seen = sourceCalling(call, { store })
+      if (isStored) await storeExpiredLogin(store, 'ann')
       assert.match((await seen.source.token()).accessToken, /^new-/)
       assert.equal(seen.errors.length, 1, String(call))
       assert.ok(seen.errors[0] instanceof MisuseError)
@@ -92,17 +92,17 @@ for (const isStored of [false, true]) {
     for (const call of ENDINGS) {
       const store = isStored ? new MemoryStore() : undefined
       let ending
-      const seen = calling(async (source) => {
+      const seen = sourceCalling(async (source) => {
         ending = call(source)
-        await turn()
+        await pause()
       }, { store })
-      if (isStored) await ageStored(store, 'ann')
+      if (isStored) await storeExpiredLogin(store, 'ann')
       assert.match((await seen.source.token()).accessToken, /^new-/)
       await ending
       assert.deepEqual(seen.errors, [])
       // A drain of the process leaves grants alone that are not being renewed by then.
       if (call === ENDINGS.at(-1)) continue
-      seen.source.invalidate(await seen.source.token().catch(() => aged()))
+      seen.source.invalidate(await seen.source.token().catch(() => expiredLogin()))
       assert.match((await rejection(seen.source.token())).code, /^(grant.no_refresh_token|token_source.closed)$/, String(call))
     }
   })
@@ -123,7 +123,7 @@ test('a process that does nothing else is told of the call that would wait for i
 
 test('a drain in onTokens keeps to its own limits', async () => {
   const codes = []
-  const seen = calling(async (source) => {
+  const seen = sourceCalling(async (source) => {
     codes.push((await rejection(source.drain({ timeoutMs: 20 }))).code)
     codes.push((await rejection(source.drain({ signal: AbortSignal.abort() }))).name)
   })
@@ -136,7 +136,7 @@ test('timers made in a callback do not keep its source in memory', async () => {
   const collect = runInNewContext('gc')
   const timers = []
   const watched = await (async () => {
-    const source = client().source(aged(), {
+    const source = client().source(expiredLogin(), {
       onTokens() {
         timers.push(setInterval(() => {}, 60_000))
       },
@@ -145,7 +145,7 @@ test('timers made in a callback do not keep its source in memory', async () => {
     return new WeakRef(GrantSource.getKeeper(source))
   })()
   for (let tries = 0; tries < 50 && watched.deref() !== undefined; tries += 1) {
-    await turn()
+    await pause()
     collect()
   }
   timers.forEach(clearInterval)
@@ -155,7 +155,8 @@ test('timers made in a callback do not keep its source in memory', async () => {
 
 test('a keeper with onTokens that is null is renewed', async () => {
   const send = async () => ({ status: 200, headers: [['content-type', 'application/json']], body: '{"access_token":"new","token_type":"Bearer"}' })
-  assert.equal((await keep(client().keeper(aged(), { shared: false }), { onTokens: null, send })).accessToken, 'new')
+  const keeper = client().keeper(expiredLogin(), { shared: false })
+  assert.equal((await keep(keeper, { onTokens: null, send })).accessToken, 'new')
 })
 
 test('tokens, a new login and a revocation are no problem in onTokens', async () => {
@@ -166,8 +167,8 @@ test('tokens, a new login and a revocation are no problem in onTokens', async ()
   ]
   for (const call of calls) {
     for (const store of [undefined, new MemoryStore()]) {
-      const seen = calling(call, { store })
-      if (store !== undefined) await ageStored(store, 'ann')
+      const seen = sourceCalling(call, { store })
+      if (store !== undefined) await storeExpiredLogin(store, 'ann')
       await seen.source.token()
       assert.deepEqual([seen.done, seen.errors], [1, []])
     }
@@ -175,9 +176,9 @@ test('tokens, a new login and a revocation are no problem in onTokens', async ()
 })
 
 test('a logout in onTokens of a different source waits as anywhere', async () => {
-  const other = client().source(aged('ben'))
+  const other = client().source(expiredLogin('ben'))
   await other.token()
-  const seen = calling(() => other.logOut())
+  const seen = sourceCalling(() => other.logOut())
   await seen.source.token()
   assert.deepEqual([seen.done, seen.errors], [1, []])
   assert.equal((await rejection(other.token())).code, 'grant.no_refresh_token')
@@ -185,9 +186,9 @@ test('a logout in onTokens of a different source waits as anywhere', async () =>
 
 test('a logout that onTokens has only scheduled is possible', async () => {
   let loggedOut
-  const source = client().source(aged(), {
+  const source = client().source(expiredLogin(), {
     onTokens() {
-      loggedOut = turn().then(() => source.logOut())
+      loggedOut = pause().then(() => source.logOut())
     },
   })
   await source.token()
@@ -201,15 +202,15 @@ test('a logout or drain of a pool in onRenewed is refused for the same user only
   const grants = new Grants(client(), store, {
     async onRenewed(subject) {
       if (subject !== 'ann') return
-      await turn()
+      await pause()
       const calls = [() => grants.logOut('ann'), () => grants.get('ann').logOut(), () => grants.drain(), () => grants.close()]
       seen.push(...(await Promise.all(calls.map((call) => rejection(call())))).map(({ code }) => code))
       await grants.logOut('ben')
       seen.push('ben is logged out')
     },
   })
-  await grants.logIn('ben', aged('ben', 0))
-  await ageStored(store, 'ann')
+  await grants.logIn('ben', expiredLogin('ben', 0))
+  await storeExpiredLogin(store, 'ann')
   await grants.get('ann').token()
   assert.deepEqual(seen, [...Array(4).fill(DEADLOCK.code), 'ben is logged out'])
   await grants.logOut('ann')
@@ -220,7 +221,7 @@ test('a logout of a pool in onRenewed is refused only if it ends the renewed gra
   const stepUp = { acr_values: ['high'] }
   const [ordinary, sibling, raised] = [undefined, { resource: ['https://b.example'] }, { stepUp }]
   const renewed = { ordinary, sibling: { resource: ['https://a.example'] }, raised }
-  // Which logouts in the hook of which grant would wait for it.
+  // Of each grant: the logouts in its hook, and whether they would wait for the hook.
   const cases = [
     ['ordinary', sibling, false], ['ordinary', raised, false], ['ordinary', ordinary, true],
     ['sibling', sibling, false], ['sibling', ordinary, false], ['sibling', renewed.sibling, true],
@@ -235,8 +236,8 @@ test('a logout of a pool in onRenewed is refused only if it ends the renewed gra
       },
     })
     const of = renewed[name]
-    if (of === raised) await grants.logIn('ann', raisedLogin(stepUp))
-    else await grants.logIn('ann', aged('ann', 0), of)
+    if (of === raised) await grants.logIn('ann', steppedUpLogin(stepUp))
+    else await grants.logIn('ann', expiredLogin('ann', 0), of)
     const source = grants.get('ann', of)
     await source.renew(await source.token())
     assert.deepEqual(codes, [isRefused ? DEADLOCK.code : undefined], JSON.stringify([name, options]))
@@ -265,7 +266,7 @@ test('a connection refuses calls in the function that opens its page', async () 
     transport: 'loopback_http',
     timeoutMs: 30_000,
     async open(page) {
-      await turn()
+      await pause()
       const calls = [() => api.token(), () => api.fetch(url), () => api.forget()]
       refused.push(...(await Promise.all(calls.map((call) => rejection(call())))).map(({ code }) => code))
       // By now the connection does not wait for this function any more, but the user has not been asked yet.
@@ -287,7 +288,7 @@ test('a call in the function that opens a page is possible if the function does 
     transport: 'loopback_http',
     timeoutMs: 30_000,
     async open(page) {
-      await turn()
+      await pause()
       inside = api.token()
       // It waits for no connection.
       drained.push(await drain().then(() => 'drained', ({ code }) => code))

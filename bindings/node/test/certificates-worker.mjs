@@ -1,7 +1,7 @@
 // One of several workers that share a grant, with its own certificate: calls the API when its parent sends a message.
 import { Client, FileStore, Network, discover } from 'oauth-core'
 
-const { base, mutual, ca, clientId, certificate, place } = JSON.parse(process.argv[2])
+const { base, mutual, ca, clientId, certificate, folder } = JSON.parse(process.argv[2])
 const network = new Network({ onlyCa: ca, clientCertificate: certificate, clientKey: certificate })
 const client = new Client(await discover(base, { network }), {
   clientId,
@@ -10,7 +10,7 @@ const client = new Client(await discover(base, { network }), {
   idTokenSignedResponseAlg: 'PS256',
   network,
 })
-const source = client.source(undefined, { store: new FileStore(place), subject: 'carol', origins: [mutual] })
+const source = client.source(undefined, { store: new FileStore(folder), subject: 'carol', origins: [mutual] })
 
 process.on('message', async () => {
   const { status } = await source.fetch(`${mutual}/api/echo`)

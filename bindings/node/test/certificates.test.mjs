@@ -28,18 +28,18 @@ async function client(number) {
   })
 }
 
-/** What `fetch` cannot be given: an authority, and a certificate to show. */
+/** A request with what `fetch` does not support: a certificate authority, and a client certificate. */
 function send(url, { body, certificate, ...init } = {}) {
   return new Promise((done, fail) => {
-    const sent = request(url, { ca, cert: certificate, key: certificate, agent: false, ...init }, (reply) => {
+    const outgoing = request(url, { ca, cert: certificate, key: certificate, agent: false, ...init }, (reply) => {
       let text = ''
       reply.on('data', (part) => (text += part)).on('end', () => done({ status: reply.statusCode, headers: reply.headers, text }))
     })
-    sent.on('error', fail).end(body)
+    outgoing.on('error', fail).end(body)
   })
 }
 
-async function tokens(client) {
+async function fetchTokens(client) {
   const { url, flow } = await client.beginAuthorization({ redirectUri, scope: 'openid read', push: 'always' })
   const { headers } = await send(url)
   return client.redeem(flow, headers.location)
@@ -47,13 +47,13 @@ async function tokens(client) {
 
 const counters = async () => JSON.parse((await send(`${base}/_twin/counters`)).text)
 const refreshes = async () => (await counters()).refreshes
-/** How often the API was sent a token over a connection with another certificate than the token's. */
-const misbound = async () => (await counters()).api_misbound
+/** How often the API was sent a token over a connection with a certificate other than the token's. */
+const misboundCount = async () => (await counters()).api_misbound
 const expire = () => send(`${base}/_twin/expire`, { method: 'POST', body: '{}' })
 const status = async (source) => (await source.fetch(api)).status
 
 test('an API accepts a certificate-bound token only with its certificate', async () => {
-  const before = await misbound()
+  const before = await misboundCount()
   const source = (await client(0)).clientCredentials({ scope: 'read', origins: [mutual] })
   const { accessToken } = await source.token()
   assert.equal(await status(source), 200)
@@ -62,12 +62,12 @@ test('an API accepts a certificate-bound token only with its certificate', async
     const stolen = await send(api, { headers, certificate: certificates[number] })
     assert.equal(stolen.status, expected)
   }
-  assert.equal(await misbound(), before + 1, 'the thief')
+  assert.equal(await misboundCount(), before + 1, 'the thief')
 })
 
 test('clients that authenticate with different certificates share no token', async () => {
   const store = new MemoryStore()
-  const before = await misbound()
+  const before = await misboundCount()
   const sources = await Promise.all([0, 1].map(async (number) => {
     const certificate = certificates[number]
     const network = new Network({ onlyCa: ca, clientCertificate: certificate, clientKey: certificate })
@@ -78,33 +78,33 @@ test('clients that authenticate with different certificates share no token', asy
   for (const source of sources) accessTokens.push((await source.token()).accessToken)
   assert.notEqual(accessTokens[0], accessTokens[1])
   for (const source of sources) assert.equal(await status(source), 200)
-  assert.equal(await misbound(), before)
+  assert.equal(await misboundCount(), before)
 })
 
 /** Workers share one store, and get the new certificate one after the other. */
 test('replacing the certificates of running workers fails no call', async () => {
   const store = new MemoryStore()
   const [old, other] = [await client(0), await client(1)]
-  const worker = (client) => client.source(undefined, { store, subject: 'alice', origins: [mutual] })
-  await worker(old).logIn(await tokens(old))
-  const fleet = Array.from({ length: WORKERS }, () => worker(old))
+  const newWorker = (client) => client.source(undefined, { store, subject: 'alice', origins: [mutual] })
+  await newWorker(old).logIn(await fetchTokens(old))
+  const fleet = Array.from({ length: WORKERS }, () => newWorker(old))
   const before = await refreshes()
-  const met = await misbound()
-  const work = async () => {
+  const misboundBefore = await misboundCount()
+  const callFromEach = async () => {
     for (const source of fleet) assert.equal(await status(source), 200)
   }
-  await work()
+  await callFromEach()
   assert.equal(await refreshes(), before)
-  for (const replaced of fleet.keys()) {
-    fleet[replaced] = worker(other)
-    await work()
+  for (const index of fleet.keys()) {
+    fleet[index] = newWorker(other)
+    await callFromEach()
     // The first that has the new one gets a token for it; the others still use theirs.
     assert.equal(await refreshes(), before + 1)
   }
   await expire()
-  await work()
+  await callFromEach()
   assert.equal(await refreshes(), before + 2)
-  assert.equal(await misbound(), met, 'no token met another certificate')
+  assert.equal(await misboundCount(), misboundBefore, 'no token met another certificate')
 })
 
 /** Each worker finds a token of the other in the store, and renews it without sending it. */
@@ -112,39 +112,39 @@ test('tokens that expire during a certificate rotation fail no call', async () =
   const store = new MemoryStore()
   const [old, other] = [await client(0), await client(1)]
   const [first, second] = [old, other].map((ownClient) => ownClient.source(undefined, { store, subject: 'bob', origins: [mutual] }))
-  await first.logIn(await tokens(old))
-  const met = await misbound()
-  for (let end = 0; end < 3; end++) {
+  await first.logIn(await fetchTokens(old))
+  const misboundBefore = await misboundCount()
+  for (let expiry = 0; expiry < 3; expiry++) {
     const before = await refreshes()
     for (const source of [first, second, first, second]) assert.equal(await status(source), 200)
     assert.ok(await refreshes() - before <= 2)
     await expire()
   }
-  assert.equal(await misbound(), met, 'no token met another certificate')
+  assert.equal(await misboundCount(), misboundBefore, 'no token met another certificate')
 })
 
 /** A worker in a process of its own. */
-async function workerAt(number, place) {
-  const config = JSON.stringify({ base, mutual, ca, clientId, certificate: certificates[number], place })
+async function startWorker(number, folder) {
+  const config = JSON.stringify({ base, mutual, ca, clientId, certificate: certificates[number], folder })
   const worker = fork(fileURLToPath(new URL('certificates-worker.mjs', import.meta.url)), [config])
   await once(worker, 'message')
   return worker
 }
 
 test('processes with two certificates find their own tokens in a file store', async (t) => {
-  const place = mkdtempSync(join(tmpdir(), 'oauth-core-'))
+  const folder = mkdtempSync(join(tmpdir(), 'oauth-core-'))
   const fleet = []
   t.after(() => {
     for (const worker of fleet) worker.disconnect()
-    rmSync(place, { recursive: true })
+    rmSync(folder, { recursive: true })
   })
-  const store = new FileStore(join(place, 'grants'))
+  const store = new FileStore(join(folder, 'grants'))
   const ownClient = await client(0)
   const login = ownClient.source(undefined, { store, subject: 'carol' })
-  await login.logIn(await tokens(ownClient))
-  const met = await misbound()
+  await login.logIn(await fetchTokens(ownClient))
+  const misboundBefore = await misboundCount()
   const tokenRequests = async () => (await counters()).token_requests
-  /** How many token requests it takes for all of them to call at once. */
+  /** Has all workers call at once; returns the number of token requests that this takes. */
   const call = async (workers) => {
     const before = await tokenRequests()
     const pendingMessages = workers.map(async (worker) => {
@@ -155,34 +155,34 @@ test('processes with two certificates find their own tokens in a file store', as
     assert.deepEqual(await Promise.all(pendingMessages), workers.map(() => 200))
     return await tokenRequests() - before
   }
-  const started = async () => {
-    fleet.push(await workerAt(0, join(place, 'grants')), await workerAt(1, join(place, 'grants')))
+  const startPair = async () => {
+    fleet.push(await startWorker(0, join(folder, 'grants')), await startWorker(1, join(folder, 'grants')))
     return fleet.slice(-2)
   }
   // The worker with the other certificate needs its own token.
-  assert.equal(await call(await started()), 1)
-  for (let end = 0; end < 2; end++) {
-    // Those that start later find theirs.
-    assert.equal(await call(await started()), 0)
-    // Two hours later, each needs another, and the others find it.
+  assert.equal(await call(await startPair()), 1)
+  for (let expiry = 0; expiry < 2; expiry++) {
+    // Workers that start later find the token for their certificate.
+    assert.equal(await call(await startPair()), 0)
+    // Two hours later, each certificate needs a new token, which the other workers find.
     const { version, record } = await store.load(login.key)
     const old = record.replaceAll(/"received_at":(\d+)/g, (_, at) => `"received_at":${at - 7200}`)
     assert.equal(old.match(/"received_at"/g).length, 2)
     assert.ok(await store.save(login.key, old, version))
-    assert.equal(await call(await started()), 2)
+    assert.equal(await call(await startPair()), 2)
     assert.equal(await call(fleet.slice(-2)), 0)
   }
-  assert.equal(await misbound(), met, 'no token met another certificate')
+  assert.equal(await misboundCount(), misboundBefore, 'no token met another certificate')
 })
 
 /** After a restart with a new certificate, the tokens are still bound to the old one, even without a store. */
 test('tokens bound to another certificate are renewed instead of sent', async () => {
-  const copy = Tokens.deserialize((await tokens(await client(0))).serialize())
-  const [before, met] = [await refreshes(), await misbound()]
-  const call = async (number) => status((await client(number)).source(copy, { origins: [mutual] }))
+  const restored = Tokens.deserialize((await fetchTokens(await client(0))).serialize())
+  const [before, misboundBefore] = [await refreshes(), await misboundCount()]
+  const call = async (number) => status((await client(number)).source(restored, { origins: [mutual] }))
   assert.equal(await call(0), 200)
   assert.equal(await refreshes(), before)
   assert.equal(await call(1), 200)
   assert.equal(await refreshes(), before + 1)
-  assert.equal(await misbound(), met)
+  assert.equal(await misboundCount(), misboundBefore)
 })

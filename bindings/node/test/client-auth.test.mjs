@@ -20,9 +20,9 @@ function server(more) {
 }
 
 function token(claims) {
-  const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url')
+  const encodeJson = (value) => Buffer.from(JSON.stringify(value)).toString('base64url')
   // A token without exp is rejected (RFC 7523 section 3): a stolen one could be used forever.
-  return `${part({ alg: 'ES256' })}.${part({ exp: 4_000_000_000, ...claims })}.c2ln`
+  return `${encodeJson({ alg: 'ES256' })}.${encodeJson({ exp: 4_000_000_000, ...claims })}.c2ln`
 }
 
 /** The form that a client sends. */
@@ -34,36 +34,37 @@ function body(clientAuth, more) {
 }
 
 test('a workload token is read again for each request', () => {
-  const place = join(folder, 'token')
-  const auth = assertionFile(place)
+  const tokenFile = join(folder, 'token')
+  const auth = assertionFile(tokenFile)
   assert.throws(() => body(auth), { code: 'lost.unsent' })
   const [first, second] = [token({ aud: issuer, sub: 'a' }), token({ aud: [issuer], sub: 'b' })]
-  writeFileSync(place, `${first}\n`)
+  writeFileSync(tokenFile, `${first}\n`)
   assert.ok(body(auth).includes(first))
   assert.ok(!body(auth).includes('client_id'))
-  writeFileSync(place, second)
+  writeFileSync(tokenFile, second)
   assert.ok(body(auth).includes(second))
-  assert.match(body(assertionFile(place, { clientId: 'sent' })), /client_id=me/)
-  assert.ok(!inspect(auth, { depth: 5, showHidden: true }).includes(place))
+  assert.match(body(assertionFile(tokenFile, { clientId: 'sent' })), /client_id=me/)
+  assert.ok(!inspect(auth, { depth: 5, showHidden: true }).includes(tokenFile))
 })
 
 test('a token without an expiration time is rejected, and the error names its source', () => {
-  const place = join(folder, 'endless')
-  writeFileSync(place, token({ aud: issuer, exp: undefined }))
-  assert.throws(() => body(assertionFile(place)), ({ message }) => message.includes(`the token of ${place} has no exp`))
+  const tokenFile = join(folder, 'endless')
+  writeFileSync(tokenFile, token({ aud: issuer, exp: undefined }))
+  const isNamed = ({ message }) => message.includes(`the token of ${tokenFile} has no exp`)
+  assert.throws(() => body(assertionFile(tokenFile)), isNamed)
   const made = () => token({ aud: issuer, exp: undefined })
   assert.throws(() => body(assertionFunction(made)), ({ message }) => message.includes('the token of a callback has no exp'))
 })
 
 test('the token of a function or a file is exchanged if an exchange audience is set', async () => {
-  const place = join(folder, 'opaque')
-  writeFileSync(place, 'opaque')
+  const tokenFile = join(folder, 'opaque')
+  writeFileSync(tokenFile, 'opaque')
   const received = []
   const made = ({ audience }) => {
     received.push(audience)
     return 'opaque'
   }
-  for (const auth of [assertionFunction(made, { exchangeAudience: '//pool' }), assertionFile(place, { exchangeAudience: '//pool' })]) {
+  for (const auth of [assertionFunction(made, { exchangeAudience: '//pool' }), assertionFile(tokenFile, { exchangeAudience: '//pool' })]) {
     const form = new URLSearchParams(body(auth))
     assert.equal(form.get('grant_type'), 'urn:ietf:params:oauth:grant-type:token-exchange')
     assert.equal(form.get('subject_token'), 'opaque')
@@ -84,7 +85,7 @@ test('the token of a function or a file is exchanged if an exchange audience is 
   const client = new Client(server(), { clientId: 'me', clientAuth: assertionFunction(async () => 'later', { exchangeAudience: '//pool' }), send })
   assert.equal((await client.clientCredentials().token()).accessToken, 'ours')
   assert.ok(sent[0].includes('subject_token=later'))
-  assert.throws(() => assertionFile(place, { profile: 'spiffe_jwt', exchangeAudience: '//pool' }), TypeError)
+  assert.throws(() => assertionFile(tokenFile, { profile: 'spiffe_jwt', exchangeAudience: '//pool' }), TypeError)
 })
 
 for (const [claims, code] of [
@@ -95,9 +96,9 @@ for (const [claims, code] of [
   [{ aud: 7 }, 'client_auth.assertion_malformed'],
 ]) {
   test(`a token with unacceptable claims is not sent: ${JSON.stringify(claims)}`, () => {
-    const place = join(folder, 'bad')
-    writeFileSync(place, token(claims))
-    assert.throws(() => body(assertionFile(place)), { code })
+    const tokenFile = join(folder, 'bad')
+    writeFileSync(tokenFile, token(claims))
+    assert.throws(() => body(assertionFile(tokenFile)), { code })
   })
 }
 
@@ -108,11 +109,12 @@ test('a client with TLS authentication sends only its client ID', () => {
 })
 
 test('an X.509-SVID client sends its SPIFFE ID as client_id', () => {
-  const of = (clientId) => new Client(server(), { clientId, clientAuth: 'spiffe_x509' })
+  const clientNamed = (clientId) => new Client(server(), { clientId, clientAuth: 'spiffe_x509' })
   const clientId = 'spiffe://example.org/worker'
-  const form = new URLSearchParams(Buffer.from(of(clientId).exchange.clientCredentials().begin().body).toString())
+  const { body: bytes } = clientNamed(clientId).exchange.clientCredentials().begin()
+  const form = new URLSearchParams(Buffer.from(bytes).toString())
   assert.deepEqual([...form], [['grant_type', 'client_credentials'], ['client_id', clientId]])
-  assert.throws(() => of('worker'), { code: 'misuse.setup' })
+  assert.throws(() => clientNamed('worker'), { code: 'misuse.setup' })
 })
 
 test('an unsuitable key is rejected at construction, and never shown', () => {
@@ -150,8 +152,8 @@ test('a key with a custom audience is rejected at a second server', () => {
   const other = 'https://other.example'
   const encodings = { privateKeyEncoding: { type: 'pkcs8', format: 'pem' }, publicKeyEncoding: { type: 'spki', format: 'pem' } }
   const { privateKey: key } = generateKeyPairSync('ec', { namedCurve: 'P-256', ...encodings })
-  const usual = privateKeyJwt(key)
-  assert.ok(made(usual, issuer) && made(usual, other))
+  const withDefaults = privateKeyJwt(key)
+  assert.ok(made(withDefaults, issuer) && made(withDefaults, other))
   const keyAuth = privateKeyJwt(key, { audience: `${issuer}/token` })
   // As often as wanted at that server.
   assert.ok(made(keyAuth, issuer) && made(keyAuth, issuer))

@@ -42,13 +42,13 @@ test('the first key whose algorithm the server supports signs', () => {
   assert.equal(header(both, 'RS256').kid, second.kid)
   assert.equal(header(privateKeyJwt([young, old], { alg: 'RS256' }), 'RS256', 'ES256').kid, second.kid)
   // A single key has a kid only if one is given.
-  const alone = privateKeyJwt(young, { kid: '2026-11' })
-  assert.deepEqual([header(alone, 'ES256').kid, alone.publicJwks().keys[0].kid], ['2026-11', '2026-11'])
+  const singleKey = privateKeyJwt(young, { kid: '2026-11' })
+  assert.deepEqual([header(singleKey, 'ES256').kid, singleKey.publicJwks().keys[0].kid], ['2026-11', '2026-11'])
   assert.equal(header(privateKeyJwt(young), 'ES256').kid, undefined)
 })
 
 test('invalid keys and key sets are rejected with the argument name', () => {
-  const half = createPublicKey(young).export({ type: 'spki', format: 'pem' })
+  const publicPem = createPublicKey(young).export({ type: 'spki', format: 'pem' })
   const publicJwk = JSON.stringify(createPublicKey(young).export({ format: 'jwk' }))
   const { privateKey: short } = generateKeyPairSync('rsa', { modulusLength: 1024, ...encodings })
   const jwk = (key, more) => JSON.stringify({ ...createPrivateKey(key).export({ format: 'jwk' }), ...more })
@@ -58,7 +58,7 @@ test('invalid keys and key sets are rejected with the argument name', () => {
     [[young, young], {}, 'client_auth.keys', 'key'],
     [[young, old], { kid: 'k' }, 'arguments.inconsistent', 'kid'],
     [[young, 'no key'], {}, 'key.malformed', 'key'],
-    [half, {}, 'key.malformed', 'key'],
+    [publicPem, {}, 'key.malformed', 'key'],
     [publicJwk, {}, 'key.malformed', 'key'],
     [short, {}, 'key.algorithm', 'key'],
     [jwk(short), {}, 'key.algorithm', 'key'],
@@ -69,7 +69,7 @@ test('invalid keys and key sets are rejected with the argument name', () => {
     [[young], { alg: 'HS256' }, 'key.algorithm', 'alg'],
     [young, { alg: 'none' }, 'key.algorithm', 'alg'],
   ]) {
-    // Where the value is made, and with the name of the argument.
+    // At construction, with the name of the argument.
     assert.throws(() => privateKeyJwt(key, options), (error) => {
       assert.equal(error.code, code, error.message)
       assert.ok(error.message.includes(`: ${argument}: `), error.message)

@@ -83,7 +83,7 @@ for (const servers of ['two', 'one']) {
     assert.ok(apis.pages[2].searchParams.get('scope').split(' ').includes('write'))
     assert.equal((await b.token()).accessToken, storedToken)
 
-    // Nor does anything change in another process with the same store, or when the first is renewed or forgotten.
+    // Nothing changes in another process with the same store either, or when the first is renewed or forgotten.
     const { accessToken: renewed } = await a.renew(await a.token())
     assert.equal((await apis.connection('a').token()).accessToken, renewed)
     await a.forget()

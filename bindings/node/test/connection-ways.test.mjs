@@ -11,11 +11,11 @@ const { generic: twin, 'identity-provider': idp } = await twins()
 await twin.pollingInterval(1)
 const redirectUri = 'https://app.example/callback'
 
-const nobody = (url) => { throw new Error(`nobody is to be sent to ${url}`) }
+const unexpected = (url) => { throw new Error(`nobody is to be sent to ${url}`) }
 const connection = (options) => new ResourceConnection(`${twin.base}/api/echo`,
-  { open: nobody, timeoutMs: 30_000, transport: 'loopback_http', ...options })
+  { open: unexpected, timeoutMs: 30_000, transport: 'loopback_http', ...options })
 
-/** As the client that the twin knows from the start. */
+/** A connection of the client that is preregistered at the twin. */
 async function createConnection(options) {
   const { clientId, clientSecret } = await twin.client()
   return connection({ clientId, clientSecret, issuer: twin.base, ...options })
@@ -32,17 +32,17 @@ test('a connection logs in with a code that the user enters on another device', 
   assert.equal(codes.length, 1)
   assert(codes[0] instanceof core.DeviceAuthorizationResponse)
   assert(codes[0].prompt.includes(`let Notes use ${api.url}`), codes[0].prompt)
-  // Its tokens are renewed as any others.
+  // Its tokens are renewed as usual.
   await twin.expire()
   assert.equal((await api.fetch(api.url)).status, 200)
   assert.equal(codes.length, 1)
 })
 
 test('an error thrown by the callback that shows the code is rethrown', async () => {
-  const screen = new RangeError('no screen')
-  const show = () => { throw screen }
+  const failure = new RangeError('no screen')
+  const show = () => { throw failure }
   const api = connection({ clientName: 'Notes', device: true, show })
-  assert.equal(await rejection(api.token()), screen)
+  assert.equal(await rejection(api.token()), failure)
   assert.throws(() => connection({ device: true, show: 1 }), /show must be a function/)
 })
 
@@ -67,7 +67,7 @@ async function signedIn() {
 
 test('an identity provider asserts the user’s identity, without a browser', async () => {
   const { client, login } = await signedIn()
-  const customSource = { token: async () => login, renew: nobody, invalidate: nobody }
+  const customSource = { token: async () => login, renew: unexpected, invalidate: unexpected }
   for (const signIn of [client.source(login), customSource]) {
     const api = await createConnection({ identityProvider: client, signIn })
     const { scope } = await (await api.fetch(api.url)).json()
@@ -90,7 +90,7 @@ test('without an ID token there is no identity assertion', async () => {
   assert.equal((await rejection(grant)).code, 'identity_assertion.no_id_token')
 
   const directoryError = new Error('the directory is down')
-  const broken = { token: async () => { throw directoryError }, renew: nobody, invalidate: nobody }
+  const broken = { token: async () => { throw directoryError }, renew: unexpected, invalidate: unexpected }
   assert.equal(await rejection((await createConnection({ identityProvider: client, signIn: broken })).token()), directoryError)
   await assert.rejects(createConnection({ signIn: client.source(login) }), /must be given together/)
 })
@@ -109,14 +109,14 @@ test('a connection rejects a key with a custom audience that was used at another
   const { clientId } = await twin.client()
   const issuer = 'https://other.example'
   const client = (clientAuth) => new Client(core.Server.fromMetadata(issuer, { issuer }), { clientId: 'me', clientAuth })
-  const tried = async (clientAuth) =>
+  const rejectionOf = async (clientAuth) =>
     (await rejection(connection({ clientId, clientAuth, issuer: twin.base, grantType: 'client_credentials' }).token())).code
   const used = core.privateKeyJwt(key, { audience: `${issuer}/token` })
   client(used)
-  assert.equal(await tried(used), 'key.used_at_two_servers')
+  assert.equal(await rejectionOf(used), 'key.used_at_two_servers')
   // Unknown to this server, but it gets assertions of it.
   const other = core.privateKeyJwt(key, { audience: `${twin.base}/token` })
-  assert.notEqual(await tried(other), 'key.used_at_two_servers')
+  assert.notEqual(await rejectionOf(other), 'key.used_at_two_servers')
   assert.throws(() => client(other), { code: 'key.used_at_two_servers' })
 })
 

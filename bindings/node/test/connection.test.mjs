@@ -155,8 +155,8 @@ test('a manually registered client is used only at its issuer', async () => {
   const { clientId, clientSecret } = await twin.client()
   const connectionOptions = { clientName: undefined, clientId, clientSecret, issuer: base, grantType: 'client_credentials' }
   assert.equal((await fetchJson(connection(connectionOptions))).client_id, clientId)
-  const elsewhere = connection({ ...connectionOptions, issuer: 'https://as.example' })
-  assert.equal((await rejection(elsewhere.token())).code, 'connect.issuer')
+  const atOtherIssuer = connection({ ...connectionOptions, issuer: 'https://as.example' })
+  assert.equal((await rejection(atOtherIssuer.token())).code, 'connect.issuer')
   assert.equal(await registrations(), 0)
 })
 
@@ -176,8 +176,8 @@ test('the opener may wait for the final page of the login', async () => {
   const open = async (page) => { await (await fetch(page)).text() }
   assert.ok((await connection({ open }).token({ timeoutMs: 20_000 })).accessToken)
   const failure = new Error('no window')
-  const fails = async () => { throw failure }
-  assert.equal(await rejection(connection({ open: fails }).token()), failure)
+  const throwFailure = async () => { throw failure }
+  assert.equal(await rejection(connection({ open: throwFailure }).token()), failure)
 })
 
 test('a connection needs a client, and rejects inconsistent options', async () => {
@@ -188,12 +188,12 @@ test('a connection needs a client, and rejects inconsistent options', async () =
 })
 
 test('an authorization server named only by the API must have a public address', async () => {
-  const stranger = await listen((request, reply) => {
+  const api = await listen((request, reply) => {
     const isPlace = request.url.startsWith('/.well-known/oauth-protected-resource')
     reply.writeHead(isPlace ? 200 : 401, { 'content-type': 'application/json' })
-    reply.end(JSON.stringify({ resource: `${stranger}/mcp`, authorization_servers: [base] }))
+    reply.end(JSON.stringify({ resource: `${api}/mcp`, authorization_servers: [base] }))
   })
-  const connected = (options) => new ResourceConnection(`${stranger}/mcp`, { clientName: 'Notes', open: person, ...loopbackOptions, ...options })
+  const connected = (options) => new ResourceConnection(`${api}/mcp`, { clientName: 'Notes', open: person, ...loopbackOptions, ...options })
   assert.equal((await rejection(connected().token())).code, 'lost.not_public')
   assert.deepEqual([await registrations(), pages.length], [0, 0])
   // A server that the caller names may have any address.

@@ -10,7 +10,7 @@ const { Client, discover, login } = core
 const scope = 'read'
 const { generic: twin } = await twins()
 await twin.pollingInterval(1)
-const nobody = (what) => () => { throw new Error(`nobody wants ${what}`) }
+const unexpected = (what) => () => { throw new Error(`nobody wants ${what}`) }
 
 async function createClient(more) {
   const { clientId, clientSecret, issuer } = await twin.client()
@@ -18,7 +18,7 @@ async function createClient(more) {
   return new Client(server, { clientId, clientSecret, ...more })
 }
 
-async function enter(code) {
+async function enterCode(code) {
   assert.equal((await fetch(code.verificationUriComplete)).status, 200)
 }
 
@@ -26,34 +26,34 @@ async function browse(url) {
   assert.equal((await fetch(url)).status, 200)
 }
 
-/** What is said on standard error meanwhile. */
+/** Runs `act`, and returns what it writes to standard error. */
 async function captureStderr(act) {
-  const usual = console.error
+  const originalError = console.error
   let captured = ''
   console.error = (text) => { captured += `${text}\n` }
   try {
     await act()
   } finally {
-    console.error = usual
+    console.error = originalError
   }
   return captured
 }
 
-// Of this process alone.
+// The variables of this process decide; those of the machine are removed.
 beforeEach(() => {
   for (const name of ['DISPLAY', 'WAYLAND_DISPLAY', 'SSH_CONNECTION', 'SSH_TTY', 'BROWSER']) delete process.env[name]
 })
 
-const places = {
+const environments = {
   'no display': {},
   'BROWSER=none': { DISPLAY: ':1', BROWSER: 'none' },
   'a display, and nothing that opens': { DISPLAY: ':1', PATH: '/nonexistent' },
 }
-for (const [place, environment] of Object.entries(places)) {
+for (const [place, environment] of Object.entries(environments)) {
   test(`a login falls back to a code on another device: ${place}`, { skip: process.platform !== 'linux' }, async () => {
     const { PATH } = process.env
     Object.assign(process.env, environment)
-    const tokens = await login(await createClient(), { scope, show: enter, loginHint: 'alice' })
+    const tokens = await login(await createClient(), { scope, show: enterCode, loginHint: 'alice' })
     process.env.PATH = PATH
     assert.deepEqual([...tokens.scope], [scope])
   })
@@ -66,7 +66,7 @@ test('the device prompt is printed to standard error', { skip: process.platform 
     client.deviceAuthorization = async function (...args) {
       const code = await authorize.apply(this, args)
       assert.match(code.qrCode, /[█▀▄]/)
-      await enter(code)
+      await enterCode(code)
       return code
     }
     await login(client, { scope, purpose: 'sign in on a shelf' })
@@ -76,7 +76,7 @@ test('the device prompt is printed to standard error', { skip: process.platform 
 
 test('a login stays in the browser if `device` is false', { skip: process.platform !== 'linux' }, async () => {
   const client = await createClient()
-  const show = nobody('a code')
+  const show = unexpected('a code')
   // An opener of the caller's own knows of a browser.
   assert.ok(await login(client, { scope, open: (url) => void browse(url), show }))
   for (const options of [{ device: false }, { extra: { prompt: 'login' } }, { prompt: 'login' }]) {
@@ -86,7 +86,7 @@ test('a login stays in the browser if `device` is false', { skip: process.platfo
     })
     assert.match(output, /\/authorize\?/)
   }
-  // The server gives a client it does not know no codes.
+  // The server issues no codes to an unknown client.
   const otherClient = await createClient({ clientSecret: 'wrong' })
   const output = await captureStderr(async () => {
     assert.equal((await rejection(login(otherClient, { scope, show, timeoutMs: 200 }))).code, 'lost.no_callback')
@@ -112,7 +112,7 @@ test('a login waits for the browser if one opens', { skip: process.platform !== 
     return flow
   }
   const output = await captureStderr(async () => {
-    const signedIn = login(client, { scope, show: nobody('a code') })
+    const signedIn = login(client, { scope, show: unexpected('a code') })
     await browse(await begun)
     assert.ok((await signedIn).accessToken)
   })
@@ -127,7 +127,7 @@ test('the program in BROWSER is used without a display', { skip: process.platfor
   writeFileSync(program, `#!/bin/sh\nprintf '%s\\n' "$@" > ${seen}.new && mv ${seen}.new ${seen}\n`)
   chmodSync(program, 0o755)
   Object.assign(process.env, { BROWSER: `/no/such/browser:'${program}' --open=%s`, SSH_TTY: '/dev/pts/1' })
-  const signedIn = login(await createClient(), { scope, show: nobody('a code') })
+  const signedIn = login(await createClient(), { scope, show: unexpected('a code') })
   let url
   for (let waited = 0; url === undefined && waited < 10_000; waited += 20) {
     await new Promise((done) => setTimeout(done, 20))

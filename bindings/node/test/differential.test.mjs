@@ -1,5 +1,5 @@
-// Ten thousand access tokens, judged by this package and by jose, which shares no line with it. What one takes and the
-// other refuses has to be of a kind that is listed here, with its reason.
+// Ten thousand access tokens, verified by this package and by jose, which share no code. Where one accepts a token that
+// the other refuses, the kind of difference must be listed here with its reason.
 import assert from 'node:assert/strict'
 import { createPrivateKey, sign } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
@@ -24,7 +24,7 @@ const SKEW = 60
 const ALGS = { RS256: 'rsa1', PS256: 'rsa1', ES256: 'ec1', ES384: 'ec384', EdDSA: 'ed1' }
 const NAMES = Object.keys(ALGS)
 
-/** Why we refuse what jose takes: by our code, and the flaw that was put in. */
+/** The reasons why we refuse tokens that jose accepts, by our error code and the flaw of the token. */
 const STRICTER = {
   'jws.duplicate_member twice in the header': 'names are unique (RFC 7515 section 4)',
   'jwt.duplicate_member twice in the claims': 'names are unique (RFC 7519 section 4)',
@@ -43,11 +43,11 @@ const STRICTER = {
   'jwt.unexpected_claim foreign': 'events make it a logout token',
 }
 
-/** Why jose refuses what we take: by its code, and the flaw. */
+/** The reasons why jose refuses tokens that we accept, by its error code and the flaw. */
 const LOOSER = {}
 
-/** Choices that are the same each time (mulberry32). */
-function dice(seed) {
+/** A random number generator with a seed: the tokens are the same in every run (Mulberry32). */
+function randomChoices(seed) {
   let state = seed
   const roll = () => {
     state = (state + 0x6d2b79f5) | 0
@@ -58,7 +58,7 @@ function dice(seed) {
   return { roll, pick: (list) => list[Math.floor(roll() * list.length)] }
 }
 
-const ways = {
+const signatureOptions = {
   RS256: ['sha256', {}],
   PS256: ['sha256', { padding: 6, saltLength: 32 }],
   ES256: ['sha256', { dsaEncoding: 'ieee-p1363' }],
@@ -67,7 +67,7 @@ const ways = {
 }
 const signers = Object.fromEntries(NAMES.map((alg) => {
   const key = createPrivateKey({ key: PRIVATE[ALGS[alg]], format: 'jwk' })
-  const [hash, options] = ways[alg]
+  const [hash, options] = signatureOptions[alg]
   return [alg, (text) => sign(hash, text, { key, ...options }).toString('base64url')]
 }))
 const jwks = {
@@ -79,7 +79,8 @@ const jwks = {
 }
 
 const encode = (bytes) => Buffer.from(bytes).toString('base64url')
-const ODD = [null, 7, -1, true, '', 'another', ['another'], [], {}, 1.5]
+const UNEXPECTED_VALUES = [null, 7, -1, true, '', 'another', ['another'], [], {}, 1.5]
+const FOREIGN_CLAIMS = [{ nonce: 'n' }, { events: {} }, { extra: UNEXPECTED_VALUES }]
 const TIMES = [NOW - 7200, NOW - SKEW / 2, NOW, NOW + SKEW / 2, NOW + 7200, NOW + 0.5]
 const VALUES = {
   exp: [...TIMES, String(NOW + 7200), 1e30, -NOW],
@@ -91,7 +92,7 @@ const VALUES = {
 }
 const CLAIMS = ['iss', 'aud', 'exp', 'iat', 'nbf', 'sub', 'client_id', 'jti', 'scope']
 
-const HEADER = {
+const HEADER_FLAWS = {
   typ: ({ header }, { pick }) => {
     header.typ = pick([undefined, 'JWT', 'application/at+jwt', 'AT+JWT', 'logout+jwt', '', null, 7])
   },
@@ -108,21 +109,22 @@ const HEADER = {
   },
 }
 
-/** The text of an object with something before its first member, or after its last. */
-const around = (before, after) => (value) => Buffer.concat([before, JSON.stringify(value).slice(1, -1), after].map(
-  (part) => Buffer.from(part)))
-const SPELLING = {
-  'twice in the header': (token) => { token.headed = around('{"alg":"none",', '}') },
-  'twice in the claims': (token) => { token.spelled = around('{"sub":"admin",', '}') },
-  trailing: (token, { pick }) => { token.spelled = around('{', pick(['} ', '}\n', '}x', '}{}', '},'])) },
-  mark: (token) => { token.spelled = around('\ufeff{', '}') },
-  'not a number': (token, { pick }) => { token.spelled = around('{', pick([',"x":NaN}', ',"x":1e999}'])) },
+/** Serializes an object with this text before its first member and after its last. */
+const withTextAround = (before, after) => (value) => Buffer.concat([
+  before, JSON.stringify(value).slice(1, -1), after,
+].map(  (part) => Buffer.from(part)))
+const JSON_FLAWS = {
+  'twice in the header': (token) => { token.headed = withTextAround('{"alg":"none",', '}') },
+  'twice in the claims': (token) => { token.spelled = withTextAround('{"sub":"admin",', '}') },
+  trailing: (token, { pick }) => { token.spelled = withTextAround('{', pick(['} ', '}\n', '}x', '}{}', '},'])) },
+  mark: (token) => { token.spelled = withTextAround('\ufeff{', '}') },
+  'not a number': (token, { pick }) => { token.spelled = withTextAround('{', pick([',"x":NaN}', ',"x":1e999}'])) },
   nesting: (token, { pick }) => {
-    const deep = pick([40, 400])
-    token.spelled = around('{', `,"x":${'['.repeat(deep)}${']'.repeat(deep)}}`)
+    const depth = pick([40, 400])
+    token.spelled = withTextAround('{', `,"x":${'['.repeat(depth)}${']'.repeat(depth)}}`)
   },
-  surrogate: (token) => { token.spelled = around('{', ',"x":"\\ud800"}') },
-  octets: (token) => { token.spelled = around('{', Buffer.from([0x2c, 0x22, 0x78, 0x22, 0x3a, 0x22, 0xff, 0x22, 0x7d])) },
+  surrogate: (token) => { token.spelled = withTextAround('{', ',"x":"\\ud800"}') },
+  octets: (token) => { token.spelled = withTextAround('{', Buffer.from([0x2c, 0x22, 0x78, 0x22, 0x3a, 0x22, 0xff, 0x22, 0x7d])) },
   'no claims': (token, { pick }) => {
     const text = pick(['[]', '"text"', 'null', '', '{}'])
     token.spelled = () => Buffer.from(text)
@@ -130,16 +132,16 @@ const SPELLING = {
 }
 
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
-const flip = (which) => (parts, place) => {
+const changeCharacter = (which) => (parts, place) => {
   const part = parts[which]
   const at = Math.floor(place * part.length)
   return parts.with(which, part.slice(0, at) + (part[at] === 'A' ? 'B' : 'A') + part.slice(at + 1))
 }
 const signature = (change) => ([header, claims, last]) => [header, claims, change(last)]
-const SHAPE = {
-  'flip in the header': flip(0),
-  'flip in the claims': flip(1),
-  'flip in the signature': flip(2),
+const SERIALIZATION_FLAWS = {
+  'flip in the header': changeCharacter(0),
+  'flip in the claims': changeCharacter(1),
+  'flip in the signature': changeCharacter(2),
   // The last character of most signatures has unused bits.
   'trailing bits': signature((last) => last.slice(0, -1) + ALPHABET[ALPHABET.indexOf(last.at(-1)) ^ (last.length % 4 ? 1 : 0)]),
   padding: signature((last) => last + '='.repeat((4 - (last.length % 4)) % 4)),
@@ -156,8 +158,8 @@ const SHAPE = {
   },
 }
 
-function make(chance, before) {
-  const { roll, pick } = chance
+function makeToken(random, before) {
+  const { roll, pick } = random
   const alg = pick(NAMES)
   const token = {
     header: { alg, kid: alg, typ: 'at+jwt' },
@@ -170,20 +172,22 @@ function make(chance, before) {
     finished: (parts) => parts,
   }
   const flaws = []
-  let kinds = [...CLAIMS, ...CLAIMS, 'foreign', ...Object.keys(HEADER), ...Object.keys(SPELLING), ...Object.keys(SHAPE)]
+  const otherKinds = [HEADER_FLAWS, JSON_FLAWS, SERIALIZATION_FLAWS].flatMap(Object.keys)
+  let kinds = [...CLAIMS, ...CLAIMS, 'foreign', ...otherKinds]
   for (let remaining = pick([0, 1, 1, 1, 1, 1, 2]); remaining > 0; remaining -= 1) {
     const kind = pick(kinds)
     flaws.push(kind)
-    if (CLAIMS.includes(kind)) token.claims[kind] = roll() < 0.2 ? undefined : pick([...(VALUES[kind] ?? []), ...ODD])
-    else if (kind === 'foreign') Object.assign(token.claims, pick([{ nonce: 'n' }, { events: {} }, { extra: ODD }]))
-    else if (HEADER[kind]) HEADER[kind](token, chance)
-    else if (SPELLING[kind]) SPELLING[kind](token, chance)
+    const values = [...(VALUES[kind] ?? []), ...UNEXPECTED_VALUES]
+    if (CLAIMS.includes(kind)) token.claims[kind] = roll() < 0.2 ? undefined : pick(values)
+    else if (kind === 'foreign') Object.assign(token.claims, pick(FOREIGN_CLAIMS))
+    else if (HEADER_FLAWS[kind]) HEADER_FLAWS[kind](token, random)
+    else if (JSON_FLAWS[kind]) JSON_FLAWS[kind](token, random)
     else {
       const place = roll()
-      token.finished = (parts) => SHAPE[kind](parts, place, before)
+      token.finished = (parts) => SERIALIZATION_FLAWS[kind](parts, place, before)
     }
-    // A second spelling would take the place of the first.
-    kinds = [...CLAIMS, ...Object.keys(HEADER)]
+    // A token has at most one flaw of its serialization: a second one would replace the first.
+    kinds = [...CLAIMS, ...Object.keys(HEADER_FLAWS)]
   }
   const input = [token.headed(token.header), token.spelled(token.claims)].map(encode)
   const text = input.join('.')
@@ -195,13 +199,13 @@ const verifier = new AccessTokenVerifier(server, { audience: AUDIENCE, algs: NAM
 const reply = { status: 200, headers: [['content-type', 'application/json']], body: Buffer.from(JSON.stringify(jwks)) }
 const moment = () => ({ now: NOW, seed: new Uint8Array(32) })
 
-/** The code of our refusal, or nothing. */
-function ours(token) {
+/** The code of our error, or `undefined` if we accept the token. */
+function ourErrorCode(token) {
   try {
     const exchange = verifier.verifyExchange(token, { moment })
     let step = exchange.begin()
     while (step.kind === 'send') step = exchange.reply(reply)
-    // What was told is what can be said.
+    // The result can be used.
     assert(!Number.isNaN(step.value.expiresAt.getTime()))
     return undefined
   } catch (error) {
@@ -221,8 +225,8 @@ const options = {
   requiredClaims: ['sub', 'client_id', 'jti', 'iat', 'exp'],
 }
 
-/** The code of jose's refusal, or nothing. */
-async function theirs(token) {
+/** The code of jose's error, or `undefined` if it accepts the token. */
+async function joseErrorCode(token) {
   try {
     await jwtVerify(token, keys, options)
     return undefined
@@ -233,14 +237,14 @@ async function theirs(token) {
 }
 
 test('ten thousand tokens are accepted or rejected as by jose', async () => {
-  const chance = dice(SEED)
+  const random = randomChoices(SEED)
   const counts = {}
   const unexplained = {}
   const count = (where, kind) => { where[kind] = (where[kind] ?? 0) + 1 }
   let before = 'a.b.c'
   for (let n = 0; n < TOKENS; n += 1) {
-    const { text, flaws } = make(chance, before)
-    const [we, they] = [ours(text), await theirs(text)]
+    const { text, flaws } = makeToken(random, before)
+    const [we, they] = [ourErrorCode(text), await joseErrorCode(text)]
     before = text
     if ((we === undefined) === (they === undefined)) {
       count(counts, we === undefined ? 'both take' : 'both refuse')

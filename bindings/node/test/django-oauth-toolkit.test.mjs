@@ -1,7 +1,7 @@
 // PyPI's django-oauth-toolkit: an authorization server of other authors. The user signs in on its pages.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Browser, core, djangoOauthToolkit, filledIn } from './helper.mjs'
+import { Browser, core, djangoOauthToolkit, fillForm } from './helper.mjs'
 
 const { Client, PendingAuthorization, discover, provider } = core
 const redirectUri = 'http://127.0.0.1/callback'
@@ -21,8 +21,8 @@ function createClient({ issuer, clients }, which, { server, ...options } = {}) {
 }
 const client = (which, options) => createClient(serverInfo, which, options)
 
-/** Asks for what the server offers to tests only. */
-async function steer({ issuer }, what) {
+/** Sends a control request, which the server supports for tests only. */
+async function control({ issuer }, what) {
   assert.equal((await fetch(new URL(what, issuer), { method: 'POST' })).status, 204)
 }
 
@@ -41,7 +41,7 @@ class Person {
     for (let turn = 0; turn < 6; turn += 1) {
       const { url: currentUrl, page } = await this.#browser.open(url, form)
       if (page === undefined) return currentUrl.href
-      form = filledIn(page, { ...this.#answers, ...formValues })
+      form = fillForm(page, { ...this.#answers, ...formValues })
       if (form.size === 0) return page
       url = currentUrl
     }
@@ -91,8 +91,8 @@ for (const [which, alg, other] of [['web', 'RS256', 'HS256'], ['native', 'RS256'
     assert.ok(nonce && hash)
     assert.equal((await ownClient.userinfo({ tokens, subject: sub })).claims.name, 'Some Body')
     await assert.rejects(ownClient.userinfo({ tokens, subject: 'somebody else' }), { code: 'userinfo.subject' })
-    const strange = client(which, { idTokenSignedResponseAlg: other })
-    await assert.rejects(person().signIn(strange, 'openid'), { code: 'jws.alg_not_allowed' })
+    const clientExpectingOtherAlg = client(which, { idTokenSignedResponseAlg: other })
+    await assert.rejects(person().signIn(clientExpectingOtherAlg, 'openid'), { code: 'jws.alg_not_allowed' })
   })
 }
 
@@ -218,7 +218,7 @@ test('a login succeeds after the signing keys of the server are rotated', async 
   for (let turn = 0; turn < 2; turn += 1) {
     const { idToken } = await somebody.signIn(client, 'openid')
     headers.add(idToken.split('.')[0])
-    await steer(serverProcess, '/_rotate')
+    await control(serverProcess, '/_rotate')
   }
   assert.equal(headers.size, 2, 'each was signed with another key')
 })
@@ -229,7 +229,7 @@ test('a refresh is rejected if auth_time changed, unless the preset allows it', 
   const [plain, byPreset, somebody] = [createClient(serverProcess, 'web', { server }), createClient(serverProcess, 'native'), new Person(serverProcess)]
   // The session of this browser is an hour old when the clients are signed in to.
   await somebody.signIn(plain, 'openid')
-  await steer(serverProcess, '/_pass_an_hour')
+  await control(serverProcess, '/_pass_an_hour')
   const [first, second] = [await somebody.signIn(plain, 'openid'), await somebody.signIn(byPreset, 'openid')]
   await new Person(serverProcess).signIn(plain, 'openid')
   await assert.rejects(plain.refresh({ tokens: first }), { code: 'id_token.auth_time_changed' })
@@ -242,9 +242,9 @@ test('a logout returns to the application', async () => {
   const tokens = await somebody.signIn(client, 'openid')
   const state = 'a +%/ state'
   const url = client.endSessionUrl({ idTokenHint: tokens.idToken, postLogoutRedirectUri: home, state })
-  const back = new URL(await somebody.visit(url))
-  assert.ok(back.href.startsWith(home))
-  assert.deepEqual([...back.searchParams], [['state', state]])
+  const returned = new URL(await somebody.visit(url))
+  assert.ok(returned.href.startsWith(home))
+  assert.deepEqual([...returned.searchParams], [['state', state]])
   // The session is gone, and the grant has ended with it.
   const silent = client.authorize({ redirectUri, scope: 'read', extra: { prompt: 'none' } })
   assert.match(await somebody.visit(silent.url), /error=login_required/)

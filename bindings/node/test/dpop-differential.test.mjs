@@ -21,7 +21,7 @@ const TARGET = 'https://api.example/orders'
 const TOKEN = 'opaque'
 const ALGS = ['ES256', 'ES384', 'RS256', 'PS256', 'Ed25519']
 
-/** Why we refuse what jose takes: by our code, and the flaw that was put in. */
+/** The reasons why we refuse proofs that jose accepts, by our error code and the flaw of the proof. */
 const STRICTER = {
   'dpop_proof.malformed twice in the header': 'names are unique (RFC 7515 section 4)',
   'dpop_proof.malformed twice in the claims': 'names are unique (RFC 7519 section 4)',
@@ -33,8 +33,8 @@ const LOOSER = {
   htu: 'escapes of unreserved characters say the same (RFC 3986 section 6.2.2.2)',
 }
 
-/** Mulberry32: the same proofs at every run. */
-function dice(seed) {
+/** A random number generator with a seed: the proofs are the same in every run (Mulberry32). */
+function randomChoices(seed) {
   let state = seed
   const roll = () => {
     state = (state + 0x6d2b79f5) | 0
@@ -55,7 +55,7 @@ const keys = {
   Ed25519: pair('ed25519'),
 }
 const other = pair('ec', { namedCurve: 'P-256' })
-const ways = {
+const signatureOptions = {
   ES256: ['sha256', { dsaEncoding: 'ieee-p1363' }],
   ES384: ['sha384', { dsaEncoding: 'ieee-p1363' }],
   RS256: ['sha256', {}],
@@ -89,10 +89,10 @@ const HEADER = {
   },
   crit: (proof, { pick }) => { proof.header.crit = pick([['exp'], ['x'], [], 'x', null]) },
 }
-const around = (before) => (value) => `${before}${JSON.stringify(value).slice(1)}`
-const SHAPE = {
-  'twice in the header': (proof) => { proof.headed = around('{"alg":"none",') },
-  'twice in the claims': (proof) => { proof.spelled = around('{"htm":"POST",') },
+const withTextBefore = (before) => (value) => `${before}${JSON.stringify(value).slice(1)}`
+const FLAWS = {
+  'twice in the header': (proof) => { proof.headed = withTextBefore('{"alg":"none",') },
+  'twice in the claims': (proof) => { proof.spelled = withTextBefore('{"htm":"POST",') },
   'signature of another': (proof) => { proof.signer = 'other' },
   'no signature': (proof) => { proof.finished = ([header, claims]) => [header, claims, ''] },
   'two parts': (proof) => { proof.finished = (parts) => parts.slice(0, 2) },
@@ -100,8 +100,8 @@ const SHAPE = {
   padding: (proof) => { proof.finished = ([header, claims, last]) => [header, claims, `${last}==`] },
 }
 
-function make(chance) {
-  const { roll, pick } = chance
+function make(random) {
+  const { roll, pick } = random
   const alg = pick(ALGS)
   const proof = {
     header: { typ: 'dpop+jwt', alg, jwk: keys[alg].publicKey },
@@ -113,14 +113,14 @@ function make(chance) {
   }
   const flaws = []
   for (let remaining = pick([0, 1, 1, 1, 1, 2]); remaining > 0; remaining -= 1) {
-    const kind = pick([...CLAIMS, ...CLAIMS, ...Object.keys(HEADER), ...Object.keys(SHAPE)])
+    const kind = pick([...CLAIMS, ...CLAIMS, ...Object.keys(HEADER), ...Object.keys(FLAWS)])
     flaws.push(kind)
     if (CLAIMS.includes(kind)) proof.claims[kind] = roll() < 0.15 ? undefined : pick([...VALUES[kind], ...VALUES[kind], ...ODD])
-    else (HEADER[kind] ?? SHAPE[kind])(proof, chance)
+    else (HEADER[kind] ?? FLAWS[kind])(proof, random)
   }
   const input = [proof.headed(proof.header), proof.spelled(proof.claims)].map(encode)
   const { privateKey } = proof.signer === 'other' ? other : keys[proof.signer]
-  const [digest, options] = proof.signer === 'other' ? ways.ES256 : ways[alg]
+  const [digest, options] = proof.signer === 'other' ? signatureOptions.ES256 : signatureOptions[alg]
   const signature = sign(digest, Buffer.from(input.join('.')), { key: privateKey, ...options }).toString('base64url')
   return { text: proof.finished([...input, signature]).join('.'), flaws, key: keys[alg] }
 }
@@ -131,8 +131,8 @@ const client = new Client(server, { clientId: 'api', clientSecret: 's' })
 const verifier = AccessTokenVerifier.introspecting(client, { audience: 'https://api.example', dpopAlgs: ALGS, dpopReplay: 'caller' })
 const moment = () => ({ now: NOW, seed: new Uint8Array(32) })
 
-/** The code of our refusal, or nothing. */
-function ours(dpop, jkt) {
+/** The code of our error, or `undefined` if we accept the proof. */
+function ourErrorCode(dpop, jkt) {
   try {
     const exchange = verifier.verifyRequestExchange({ method: METHOD, url: TARGET, authorization: `DPoP ${TOKEN}`, dpop, moment })
     const active = { active: true, client_id: 'c', cnf: { jkt } }
@@ -147,21 +147,21 @@ function ours(dpop, jkt) {
   }
 }
 
-const target = (text) => {
+const normalizedTarget = (text) => {
   const { origin, pathname, username } = new URL(text)
   if (username !== '') throw new Error('a user name')
   return `${origin}${pathname}`
 }
 
-/** The reason of the other side's refusal, or nothing. */
-async function theirs(proof, jkt) {
+/** The reason why jose, or a comparison here, refuses the proof, or `undefined`. */
+async function joseErrorCode(proof, jkt) {
   try {
     const { payload } = await jwtVerify(proof, EmbeddedJWK, {
       typ: 'dpop+jwt', algorithms: ALGS, requiredClaims: ['jti', 'htm', 'htu', 'iat', 'ath'], maxTokenAge: 60, clockTolerance: 60,
       currentDate: new Date(NOW * 1000),
     })
     assert.equal(payload.htm, METHOD)
-    assert.equal(target(payload.htu), target(TARGET))
+    assert.equal(normalizedTarget(payload.htu), normalizedTarget(TARGET))
     assert.equal(payload.ath, hash(TOKEN))
     assert.equal(await calculateJwkThumbprint(decodeProtectedHeader(proof).jwk), jkt)
     return undefined
@@ -171,16 +171,16 @@ async function theirs(proof, jkt) {
 }
 
 test('two thousand DPoP proofs are accepted or rejected as by jose', async () => {
-  const chance = dice(9449)
+  const random = randomChoices(9449)
   const thumbprints = new Map()
   for (const key of Object.values(keys)) thumbprints.set(key, await calculateJwkThumbprint(key.publicKey))
   const unexplained = new Set()
   const counts = { taken: 0, refused: 0 }
   const reasons = new Set()
   for (let count = 0; count < PROOFS; count += 1) {
-    const { text, flaws, key } = make(chance)
+    const { text, flaws, key } = make(random)
     const jkt = thumbprints.get(key)
-    const [we, they] = [ours(text, jkt), await theirs(text, jkt)]
+    const [we, they] = [ourErrorCode(text, jkt), await joseErrorCode(text, jkt)]
     if (we === undefined && they === undefined) counts.taken += 1
     else if (we !== undefined && they !== undefined) counts.refused += 1
     else {

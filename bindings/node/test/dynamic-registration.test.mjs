@@ -32,8 +32,8 @@ for (const method of ['client_secret_basic', 'client_secret_post', 'none']) {
     const { url, flow } = client.authorize({ redirectUri: callback, scope: 'read' })
     const tokens = await client.redeem(flow, await followToCallback(url, callback))
     assert.equal(tokens.clientId, registration.clientId)
-    const elsewhere = { redirectUri: 'https://app.example/other' }
-    assert.throws(() => client.authorize(elsewhere), { code: 'redirect_uri.not_registered' })
+    const unregisteredUri = { redirectUri: 'https://app.example/other' }
+    assert.throws(() => client.authorize(unregisteredUri), { code: 'redirect_uri.not_registered' })
   })
 }
 
@@ -108,7 +108,7 @@ test('a client ID metadata document is created, validated and accepted', async (
   assert.deepEqual(clientMetadata.warnings, [])
   const document = JSON.parse(clientMetadata.document)
   assert.deepEqual(document, { client_id: clientId, ...metadata, token_endpoint_auth_method: 'none', application_type: 'web' })
-  // What was made is taken as it is.
+  // A created document is used unchanged.
   assert.equal((await client.clientIdMetadata({ metadata: document })).document, clientMetadata.document)
 
   published = clientMetadata.document
@@ -117,10 +117,10 @@ test('a client ID metadata document is created, validated and accepted', async (
   assert.equal(tokens.clientId, clientId)
 
   const code = async (documentOptions) => (await rejection(client.clientIdMetadata(documentOptions))).code
-  const spoiled = (more) => ({ metadata: { ...document, ...more } })
-  assert.equal(await code(spoiled({ client_id: `${base}/other.json` })), 'client_id_metadata.client_id')
-  assert.equal(await code(spoiled({ client_secret: 's' })), 'client_id_metadata.client_secret')
-  assert.equal(await code(spoiled({ token_endpoint_auth_method: 'client_secret_post' })), 'client_id_metadata.shared_secret')
+  const withChangedMetadata = (more) => ({ metadata: { ...document, ...more } })
+  assert.equal(await code(withChangedMetadata({ client_id: `${base}/other.json` })), 'client_id_metadata.client_id')
+  assert.equal(await code(withChangedMetadata({ client_secret: 's' })), 'client_id_metadata.client_secret')
+  assert.equal(await code(withChangedMetadata({ token_endpoint_auth_method: 'client_secret_post' })), 'client_id_metadata.shared_secret')
   assert.equal(await code({ metadata: { redirect_uris: [callback] }, mcp: true }), 'client_metadata.name_missing')
   const other = new Client(await discoverServer(), { clientId: 'app' })
   assert.equal((await rejection(other.clientIdMetadata({ metadata }))).code, 'client_id_metadata.url')
@@ -148,9 +148,9 @@ test('registration requires a valid initial access token', async () => {
 test('a software statement takes precedence over the metadata of the client', async () => {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const publisher = 'https://publisher.example'
-  const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url')
+  const encodeJson = (value) => Buffer.from(JSON.stringify(value)).toString('base64url')
   const claims = { iss: publisher, software_id: '4NRB1', client_name: 'The stated', redirect_uris: [callback] }
-  const input = `${part({ alg: 'ES256' })}.${part(claims)}`
+  const input = `${encodeJson({ alg: 'ES256' })}.${encodeJson(claims)}`
   const signature = sign('sha256', input, { key: privateKey, dsaEncoding: 'ieee-p1363' }).toString('base64url')
   const metadata = { ...requestedMetadata, client_name: 'Another', software_statement: `${input}.${signature}` }
   const unregisteredClient = new Client(await discoverServer(), {})

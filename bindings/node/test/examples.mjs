@@ -1,4 +1,4 @@
-// Examples of the documentation, run as they stand, with the servers moved to the twins.
+// The examples of the documentation, run unchanged except that the servers are twins.
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -16,7 +16,7 @@ export function examples(page) {
 }
 
 /** The output that an example promises: the comment after each `console.log`. */
-export function promised(code) {
+export function expectedOutput(code) {
   return [...code.matchAll(/^ *console\.log\(.*\) \/\/ (.+)$/gm)].map(([, text]) => text)
 }
 
@@ -24,7 +24,7 @@ const visit = `const visit = async (url) => (await fetch(url, { redirect: 'manua
 /** The options that permit a third-party server on this machine. */
 const onThisMachine = "transport: 'loopback_http', network: new (await import('oauth-core')).Network({ addresses: 'any' }),"
 /** The URL of a module of the tests' tools. */
-const resolved = (name) => pathToFileURL(createRequire(path.join(root, 'tests/mcp/typescript/package.json')).resolve(name))
+const resolveTool = (name) => pathToFileURL(createRequire(path.join(root, 'tests/mcp/typescript/package.json')).resolve(name))
 /** A headless browser, opened as the system would open it. */
 const opener = `#!${process.execPath}
 async function visit(here) {
@@ -37,7 +37,7 @@ visit(process.argv[2])
 `
 
 /** Starts the twins, and returns a function that runs an example against them and returns its output. */
-export async function stage() {
+export async function createRunner() {
   const { generic, uservoice, usertesting, 'usertesting-apps': portal, socios, fapi } = await twins()
   const systems = { uservoice, usertesting, 'usertesting-apps': portal, socios }
   const twinClients = { generic: await generic.client(), fapi: await fapi.client() }
@@ -71,10 +71,10 @@ export async function stage() {
   let runs = 0
 
   /** Runs an example unchanged, except for the URLs of the systems. */
-  async function ran(code, more = {}) {
-    const place = path.join(folder, String((runs += 1)))
+  async function runExample(code, more = {}) {
+    const storePath = path.join(folder, String((runs += 1)))
     let script = code
-      .replaceAll(/'grants(\.db)?'/g, JSON.stringify(place))
+      .replaceAll(/'grants(\.db)?'/g, JSON.stringify(storePath))
       .replaceAll("'acme.toml'", JSON.stringify(path.join(root, 'crates/oauth-guide/chapters/acme.toml')))
     for (const [name, { base }] of Object.entries(systems)) {
       script = script
@@ -94,7 +94,7 @@ export async function stage() {
       const mcp = await mcpServer('typescript')
       more = { ...more, MCP_URL: mcp.url }
       script = script
-        .replaceAll(/'@modelcontextprotocol\/[^']+'/g, (name) => JSON.stringify(resolved(name.slice(1, -1))))
+        .replaceAll(/'@modelcontextprotocol\/[^']+'/g, (name) => JSON.stringify(resolveTool(name.slice(1, -1))))
         .replaceAll("'https://mcp.example/mcp', {", `'${mcp.url}', { ${onThisMachine}`)
     }
     const args = ['--input-type=module', '-e', `${visit}\n${script}`]
@@ -106,5 +106,5 @@ export async function stage() {
     }
     return stdout
   }
-  return { ran }
+  return { runExample }
 }

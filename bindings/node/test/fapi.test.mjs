@@ -14,7 +14,7 @@ const { EmbeddedJWK, decodeJwt, jwtVerify } = await import(pathToFileURL(tools.r
 
 const { Client, DpopKey, PendingAuthorization, MemoryStore, SealedStore, Server, discover, privateKeyJwt, Tokens, stepUp } = core
 const redirectUri = 'http://127.0.0.1/callback'
-const isHome = ({ href }) => href.startsWith(redirectUri)
+const isCallback = ({ href }) => href.startsWith(redirectUri)
 const { issuer, clients } = await fapiProvider()
 const server = await discover(issuer, { transport: 'loopback_http' })
 
@@ -23,7 +23,7 @@ function client(which, options) {
   return new Client(server, { clientId, clientAuth: privateKeyJwt(key, { alg: 'ES256' }), ...options })
 }
 
-const land = async (url) => (await new Browser(isHome).open(url)).url
+const openToCallback = async (url) => (await new Browser(isCallback).open(url)).url
 
 test('a FAPI 2.0 client logs in with pushed requests and gets DPoP-bound tokens', async () => {
   const dpopKey = await DpopKey.generate()
@@ -34,7 +34,7 @@ test('a FAPI 2.0 client logs in with pushed requests and gets DPoP-bound tokens'
     const { url, flow, expiresIn } = await ownClient.beginAuthorization(authorizeOptions)
     assert.deepEqual([...url.searchParams.keys()], ['client_id', 'request_uri'])
     assert.ok(expiresIn > 0)
-    const tokens = await ownClient.redeem(PendingAuthorization.deserialize(flow.serialize()), await land(url))
+    const tokens = await ownClient.redeem(PendingAuthorization.deserialize(flow.serialize()), await openToCallback(url))
     assert.equal(tokens.tokenType, 'DPoP')
     assert.equal((await ownClient.userinfo({ tokens, subject: 'somebody' })).subject, 'somebody')
     const renewed = await ownClient.refresh({ tokens })
@@ -54,7 +54,7 @@ test('an authorization request is pushed if the metadata requires it', async () 
   assert.throws(() => client.authorize(authorizeOptions), { code: 'authorization.push_required' })
   const { url, flow } = await client.beginAuthorization(authorizeOptions)
   assert.deepEqual([...url.searchParams.keys()], ['client_id', 'request_uri'])
-  assert.equal((await client.redeem(flow, await land(url))).claims.sub, 'somebody')
+  assert.equal((await client.redeem(flow, await openToCallback(url))).claims.sub, 'somebody')
 })
 
 test('request objects and JARM responses are signed in each response mode', async () => {
@@ -62,7 +62,7 @@ test('request objects and JARM responses are signed in each response mode', asyn
   for (const responseMode of [undefined, 'jwt', 'query.jwt', 'fragment.jwt']) {
     const { url, flow } = ownClient.authorize({ redirectUri, scope: 'openid read', responseMode })
     assert.equal(url.searchParams.has('state'), false)
-    assert.equal((await ownClient.redeem(flow, await land(url))).claims.sub, 'somebody')
+    assert.equal((await ownClient.redeem(flow, await openToCallback(url))).claims.sub, 'somebody')
   }
   const encrypted = client('encrypted', {
     authorizationEncryptedResponseAlg: 'ECDH-ES',
@@ -70,7 +70,7 @@ test('request objects and JARM responses are signed in each response mode', asyn
     decryptionKeys: [JSON.stringify(clients.encrypted.decryption_key)],
   })
   const { url, flow } = encrypted.authorize({ redirectUri, scope: 'openid', responseMode: 'jwt' })
-  const callback = await land(url)
+  const callback = await openToCallback(url)
   assert.equal(callback.searchParams.get('response').split('.').length, 5)
   assert.equal((await encrypted.redeem(flow, callback)).claims.sub, 'somebody')
 })
@@ -78,7 +78,7 @@ test('request objects and JARM responses are signed in each response mode', asyn
 test('a signed response is posted as form_post.jwt', async () => {
   const ownClient = client('browser', { requestObjectSigningAlg: 'ES256' })
   const { url, flow } = ownClient.authorize({ redirectUri, scope: 'openid read', responseMode: 'form_post.jwt' })
-  const { page } = await new Browser(isHome).open(url)
+  const { page } = await new Browser(isCallback).open(url)
   const [, response] = page.match(/name="response" value="([^"]*)"/)
   assert.equal(response.split('.').length, 3)
   assert.equal((await ownClient.redeem(flow, `response=${response}`)).claims.sub, 'somebody')
@@ -91,7 +91,7 @@ test('request objects are encrypted to the server', async () => {
   for (const push of ['where_required', 'always']) {
     const { url, flow } = await ownClient.beginAuthorization({ redirectUri, scope: 'openid', push })
     assert.equal(url.searchParams.get('request')?.split('.').length ?? 5, 5)
-    assert.equal((await ownClient.redeem(flow, await land(url))).claims.sub, 'somebody')
+    assert.equal((await ownClient.redeem(flow, await openToCallback(url))).claims.sub, 'somebody')
   }
   assert.throws(() => client('secretive', { ...signed, requestObjectEncryptionAlg: 'dir' }), { code: 'key.algorithm' })
   const unknown = client('secretive', { ...signed, requestObjectEncryptionAlg: 'RSA-OAEP-256' })
@@ -104,7 +104,7 @@ test('fifty concurrent callers of a bound grant share one renewal', async () => 
   const clientAuth = privateKeyJwt(clients.security.private_key, { alg: 'ES256' })
   const client = new Client(server, { clientId: 'security', clientAuth, dpopKey: await DpopKey.generate() })
   const { url, flow } = await client.beginAuthorization({ redirectUri, scope: 'openid' , push: 'always' })
-  const source = client.source(await client.redeem(flow, await land(url)))
+  const source = client.source(await client.redeem(flow, await openToCallback(url)))
   await new Promise((wake) => setTimeout(wake, 1100))
   const tokens = await Promise.all(Array.from({ length: 50 }, () => source.token()))
   assert.equal(new Set(tokens.map(({ accessToken }) => accessToken)).size, 1)
@@ -254,21 +254,21 @@ test('the oauth21 and strict profiles reject the password grant and missing PKCE
   const metadata = (more) => ({
     issuer: 'https://as.example', authorization_endpoint: 'https://as.example/a', token_endpoint: 'https://as.example/t', ...more,
   })
-  const of = (profile, more) => new Client(Server.fromMetadata('https://as.example', metadata(more)), { clientId: 'id', profile })
+  const clientWithProfile = (profile, more) => new Client(Server.fromMetadata('https://as.example', metadata(more)), { clientId: 'id', profile })
   const s256 = { code_challenge_methods_supported: ['S256'] }
   for (const profile of ['oauth21', 'strict']) {
-    const client = of(profile, s256)
+    const client = clientWithProfile(profile, s256)
     const refused = await rejection(client.password({ username: 'ann', password: 'hunter22' }))
     assert.equal(refused.code, 'profile.forbidden')
     assert.match(refused.message, /OAuth 2\.1|RFC 9700/)
     assert.ok(client.authorize({ redirectUri }).url.searchParams.get('code_challenge'))
   }
   const without = { redirectUri }
-  assert.throws(() => of('strict', { code_challenge_methods_supported: ['plain'] }).authorize(without), { code: 'pkce.s256_unsupported' })
-  assert.throws(() => of('strict').authorize(without), { code: 'pkce.unsupported' })
-  // Where the server takes pushed requests, they are pushed.
+  assert.throws(() => clientWithProfile('strict', { code_challenge_methods_supported: ['plain'] }).authorize(without), { code: 'pkce.s256_unsupported' })
+  assert.throws(() => clientWithProfile('strict').authorize(without), { code: 'pkce.unsupported' })
+  // Requests are pushed if the server supports it.
   const offered = { ...s256, pushed_authorization_request_endpoint: 'https://as.example/par' }
-  assert.throws(() => of('strict', offered).authorize(without), { code: 'authorization.push_required' })
+  assert.throws(() => clientWithProfile('strict', offered).authorize(without), { code: 'authorization.push_required' })
 })
 
 test('a signed request object is referenced by request_uri', async () => {
@@ -290,7 +290,7 @@ test('a code is redeemed for a subset of its resources', async () => {
   const [one, other] = ['https://one.example/', 'https://other.example/']
   const resource = [one, other]
   const { url, flow } = await ownClient.beginAuthorization({ redirectUri, scope: 'openid read', resource, push: 'always' })
-  const callback = await land(url)
+  const callback = await openToCallback(url)
   const third = { resource: ['https://third.example/'] }
   await assert.rejects(ownClient.redeem(flow, callback, third), { code: 'resource.exceeds_grant' })
   const { body } = ownClient.exchange.redeem(PendingAuthorization.deserialize(flow.serialize()), callback, { resource: [other] }).begin()
@@ -345,8 +345,8 @@ test('a backchannel authentication request is signed', async () => {
   for (const name of ['login_hint', 'scope', 'binding_message']) assert.equal(form.get(name), null, name)
   const claims = decodeJwt(form.get('request'))
   assert.deepEqual([claims.login_hint, claims.iss], ['somebody', 'backchannel'])
-  const agreed = await fetch(`${issuer}/_answer/yes`, { method: 'POST' })
-  assert.equal(await agreed.text(), 'W4SCT')
+  const approval = await fetch(`${issuer}/_answer/yes`, { method: 'POST' })
+  assert.equal(await approval.text(), 'W4SCT')
   const tokens = await ownClient.pollBackchannelToken({ authReqId, expiresAt, interval: 1, scope: 'openid read' })
   assert.equal(tokens.claims.sub, 'somebody')
 })

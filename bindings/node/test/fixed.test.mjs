@@ -15,8 +15,8 @@ const suggestions = `${twin.base}/api/v2/admin/suggestions`
 const folder = mkdtempSync(path.join(tmpdir(), 'oauth-core-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
 
-/** What `work` adds to the twin's counters. */
-async function counted(work) {
+/** The changes of the twin's counters that `work` causes. */
+async function counterChanges(work) {
   const before = await twin.counters()
   await work()
   const now = await twin.counters()
@@ -32,7 +32,7 @@ const revoked = (error) => {
 
 test('a token created in the console calls the API without token requests', async () => {
   const source = fixedToken(await twin.consoleToken(), { origins })
-  const seen = await counted(async () => {
+  const seen = await counterChanges(async () => {
     assert.equal((await source.fetch(suggestions)).status, 200)
     assert.equal((await source.fetch(new URL(suggestions))).status, 200)
   })
@@ -43,7 +43,7 @@ test('a revoked token is reported, and neither renewed nor sent again', async ()
   const source = fixedToken(await twin.consoleToken(), { origins })
   await source.fetch(suggestions)
   await twin.expire()
-  const seen = await counted(() => assert.rejects(source.fetch(suggestions), revoked))
+  const seen = await counterChanges(() => assert.rejects(source.fetch(suggestions), revoked))
   assert.deepEqual(seen, { calls: 1, refused: 1, tokens: 0 })
   // A body that streams cannot be sent again anyway: its 401 is the caller's.
   const body = new Blob(['{}']).stream()
@@ -61,16 +61,17 @@ test('a file is read each time, and a new token in it is tried once', async () =
   await twin.expire()
   await assert.rejects(source.fetch(suggestions), revoked)
   writeFileSync(file, 'n0body')
-  let refused = await counted(() => assert.rejects(fixedToken({ file }, { origins }).fetch(suggestions), revoked))
+  const unchanged = fixedToken({ file }, { origins })
+  let refused = await counterChanges(() => assert.rejects(unchanged.fetch(suggestions), revoked))
   assert.deepEqual(refused, { calls: 1, refused: 1, tokens: 0 })
   // The one that is there after the 401 is another one.
-  const fresh = await twin.consoleToken()
-  const texts = ['n0body', fresh]
+  const newToken = await twin.consoleToken()
+  const texts = ['n0body', newToken]
   const changing = fixedToken({ callback: () => texts.shift() }, { origins })
-  refused = await counted(async () => assert.equal((await changing.fetch(suggestions)).status, 200))
+  refused = await counterChanges(async () => assert.equal((await changing.fetch(suggestions)).status, 200))
   assert.deepEqual(refused, { calls: 2, refused: 1, tokens: 0 })
-  writeFileSync(file, fresh)
-  assert.equal((await fixedToken({ file: pathToFileURL(file) }, { origins }).token()).accessToken, fresh)
+  writeFileSync(file, newToken)
+  assert.equal((await fixedToken({ file: pathToFileURL(file) }, { origins }).token()).accessToken, newToken)
   assert.equal((await source.fetch(suggestions)).status, 200)
 })
 
@@ -93,8 +94,8 @@ test('a callback may be asynchronous, and its errors are reported', async () => 
 })
 
 test('an expired token is not sent', async () => {
-  const past = fixedToken(await twin.consoleToken(), { origins, expiresAt: new Date(1000) })
-  const seen = await counted(() => assert.rejects(past.fetch(suggestions), { code: 'grant.expired', advice: 'reauthorize' }))
+  const expiredToken = fixedToken(await twin.consoleToken(), { origins, expiresAt: new Date(1000) })
+  const seen = await counterChanges(() => assert.rejects(expiredToken.fetch(suggestions), { code: 'grant.expired', advice: 'reauthorize' }))
   assert.deepEqual(seen, { calls: 0, refused: 0, tokens: 0 })
   const end = new Date('2100-01-01T00:00:00Z')
   for (const place of ['text', { callback: () => 'text' }]) {

@@ -63,7 +63,7 @@ for (const [way, options] of Object.entries(ways)) {
     const since = await tokenRequests()
     const login = client.pollDeviceToken(waiting(code))
     await waitForRequests(since, 1)
-    // A lost response is no response: the client polls again later.
+    // After a lost response, the client polls again later.
     await twin.fault('lost_reply')
     await waitForRequests(since, 2)
     await openPage(code.verificationUriComplete)
@@ -90,8 +90,8 @@ for (const [way, options] of Object.entries(ways)) {
     assert.equal((await rejection(client.pollDeviceToken(waiting(code)))).code, 'denied.expired_token')
     const since = await tokenRequests()
     // Once it has expired, no request is sent.
-    const over = { ...waiting(code), expiresAt: new Date(Date.now() + 500) }
-    assert.equal((await rejection(client.pollDeviceToken(over))).code, 'denied.expired_token')
+    const expiringSoon = { ...waiting(code), expiresAt: new Date(Date.now() + 500) }
+    assert.equal((await rejection(client.pollDeviceToken(expiringSoon))).code, 'denied.expired_token')
     assert.equal(await tokenRequests(), since)
   })
 
@@ -170,17 +170,19 @@ for (const [way, options] of Object.entries(ways)) {
     const client = await createClient(twin, options)
     const { accessToken: subjectToken } = await signedIn(client)
     const { accessToken: actorToken } = await client.clientCredentials().token()
-    const alone = { subjectToken, subjectTokenType: 'access_token' }
+    const withoutActor = { subjectToken, subjectTokenType: 'access_token' }
     const tokens = await client.tokenExchange({
-      ...alone, actorToken, actorTokenType: 'access_token', scope: 'read', resource: ['https://api.example/'], audience: ['backend'],
+      ...withoutActor, actorToken, actorTokenType: 'access_token', scope: 'read', resource: ['https://api.example/'], audience: ['backend'],
     })
     assert.equal(tokens.extra.issued_token_type, accessTokenType)
     const state = await client.introspect({ token: tokens.accessToken })
     assert.equal(state.subject, person)
     assert.deepEqual(state.audience, ['https://api.example/', 'backend'])
     assert.deepEqual(state.extra.act, { sub: 'twin-client' })
-    assert.equal((await rejection(client.tokenExchange({ ...alone, actorToken }))).code, 'token_exchange.malformed')
-    assert.equal((await rejection(client.tokenExchange({ ...alone, subjectToken: 'dead' }))).code, 'denied.invalid_request')
+    const untypedActor = { ...withoutActor, actorToken }
+    assert.equal((await rejection(client.tokenExchange(untypedActor))).code, 'token_exchange.malformed')
+    const unknownToken = { ...withoutActor, subjectToken: 'dead' }
+    assert.equal((await rejection(client.tokenExchange(unknownToken))).code, 'denied.invalid_request')
   })
 
   test(`a client gets a token for a service account with a signed JWT: ${way}`, async () => {

@@ -3,10 +3,10 @@ import assert from 'node:assert/strict'
 import { readdirSync } from 'node:fs'
 import path from 'node:path'
 import { test } from 'node:test'
-import { examples, promised, stage } from './examples.mjs'
+import { createRunner, examples, expectedOutput } from './examples.mjs'
 import { root } from './helper.mjs'
 
-const { ran } = await stage()
+const { runExample } = await createRunner()
 const chapters = path.join(root, 'crates/oauth-guide/chapters')
 const found = readdirSync(chapters).sort().flatMap((name) =>
   examples(path.join(chapters, name)).map((code, index) => ({ name: `${path.parse(name).name} ${index}`, code })))
@@ -15,7 +15,7 @@ test('the guide has examples', () => assert.ok(found.length > 8))
 
 for (const { name, code } of found) {
   test(`${name} prints the documented output`, async () => {
-    const outputLines = (await ran(code)).trimEnd().split('\n')
-    assert.deepEqual(outputLines, promised(code))
+    const outputLines = (await runExample(code)).trimEnd().split('\n')
+    assert.deepEqual(outputLines, expectedOutput(code))
   })
 }

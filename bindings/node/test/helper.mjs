@@ -1,4 +1,4 @@
-// What the tests share: the package, and servers to talk to.
+// Shared by the tests: the package, test servers, and a headless browser.
 import { spawn } from 'node:child_process'
 import { createServer } from 'node:http'
 import path from 'node:path'
@@ -84,7 +84,7 @@ export function mcpServer(sdk) {
   }
 }
 
-/** One twin, and the routes it is steered by. */
+/** A twin, and its control routes. */
 export class Twin {
   constructor(base) {
     this.base = base
@@ -121,10 +121,10 @@ export class Twin {
   async logoutToken(flaw) { return (await this.#control('logout_token', { flaw })).logout_token }
   /** Signed responses are encrypted to this JWK from now on. */
   encryptResponses(jwk, alg, enc) { return this.#control('encrypt_responses', { jwk, alg, enc }) }
-  /** What the API requires of logins: `acr_values` and `max_age`, or `claims`. */
+  /** Sets the step-up that the API requires: `acr_values` and `max_age`, or `claims`. */
   stepUp(required) { return this.#control('step_up', required) }
   expire() { return this.#control('expire', {}) }
-  /** Every grant, with all of its tokens. */
+  /** Revokes every grant, with all of its tokens. */
   revoke() { return this.#control('revoke', {}) }
   forgetClient(clientId) { return this.#control('forget_client', { client_id: clientId }) }
   /** Later tokens are bound to keys, and each proof requires a new nonce. */
@@ -140,7 +140,7 @@ export class Twin {
   rateLimit(requests, seconds) { return this.#control('rate_limit', { requests, seconds }) }
   pollingInterval(seconds) { return this.#control('polling_interval', { seconds }) }
   backchannelDelivery(delivery, endpoint) { return this.#control('backchannel_delivery', { delivery, endpoint }) }
-  /** What would have been posted to the client. */
+  /** The notifications that a server would have posted to the client. */
   notifications() { return this.#control('notifications', {}) }
   takeServiceAccounts(tokenUri) { return this.#control('accept_service_accounts', { token_uri: tokenUri }) }
   registerAssertionKey(issuer, jwk) { return this.#control('register_assertion_key', { issuer, jwk }) }
@@ -161,7 +161,7 @@ export class Twin {
   /** A token as a user creates it in the provider's console. */
   async consoleToken() { return (await this.#control('console_token', {})).access_token }
 
-  /** How many token requests `work` makes. */
+  /** The number of token requests that `work` makes. */
   async tokenRequests(work) {
     const before = (await this.counters()).token_requests
     await work()
@@ -175,10 +175,10 @@ export class Browser {
   #isHome
   #fetch
 
-  /** Sends its requests with `ways`, by default with `fetch`. */
-  constructor(isHome, ways = fetch) {
+  /** Sends requests with `send`, by default with `fetch`. */
+  constructor(isHome, send = fetch) {
     this.#isHome = isHome
-    this.#fetch = ways
+    this.#fetch = send
   }
 
   /** Follows redirects: the final URL, and the page there if the server shows one. Posts the form, if any. */
@@ -205,11 +205,11 @@ export class Browser {
   }
 }
 
-/** What a reference in HTML stands for. */
+/** The characters of HTML character references. */
 const characters = { '&amp;': '&', '&lt;': '<', '&gt;': '>', '&quot;': '"', '&#x27;': "'" }
 
-/** The fields of the form on a page: answered, or hidden, as is the token against CSRF. */
-export function filledIn(page, formValues) {
+/** The fields of the form on a page: those of `formValues`, and hidden ones such as the CSRF token. */
+export function fillForm(page, formValues) {
   const fields = new URLSearchParams()
   for (const [tag] of page.matchAll(/<(?:input|button)\b[^>]*>/g)) {
     const attribute = (name) => tag.match(` ${name}="([^"]*)"`)?.[1].replace(/&[^;]*;/g, (found) => characters[found])
@@ -249,7 +249,7 @@ export function serverAt(base) {
   return core.Server.fromMetadata(base, metadata, { transport: 'loopback_http' })
 }
 
-/** What a promise is rejected with. */
+/** The error with which a promise is rejected. */
 export async function rejection(promise) {
   let value
   try {

@@ -262,7 +262,7 @@ test('a rejected S256 challenge is not retried without PKCE', async () => {
   assert.equal(requests, 0)
   const methods = (await authorizeQueries()).slice(before).map((query) => Object.fromEntries(query).code_challenge_method)
   assert.deepEqual(methods, ['S256'])
-  // The server would have taken the next one.
+  // The server would have accepted the next one.
   assert.ok((await login(client, { scope: 'read', open, timeoutMs: 30_000 })).accessToken)
 })
 

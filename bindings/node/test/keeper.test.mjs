@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { followToCallback, core, listen, rejection, serverAt, twins } from './helper.mjs'
-import { MemoryStore, age } from './memory.mjs'
+import { MemoryStore, expireStoredTokens } from './memory.mjs'
 
 const { Client, DeniedError, Exchange, Keeper, LostError, MisuseError, Tokens, discover, keep, run } = core
 const { generic: twin } = await twins()
@@ -46,8 +46,8 @@ test('a stored grant is renewed step by step', () => {
   assert.equal(keeper.elapsed().kind, 'load')
   assert.equal(keeper.loaded({ version: 1, record: login.record }).holder, lease.holder)
   assert.equal(keeper.leased().kind, 'load')
-  const mark = keeper.loaded({ version: 1, record: login.record })
-  assert.deepEqual([mark.kind, mark.version], ['save', 1])
+  const markSave = keeper.loaded({ version: 1, record: login.record })
+  assert.deepEqual([markSave.kind, markSave.version], ['save', 1])
   const { kind, exchange } = keeper.saved(2)
   assert.ok(kind === 'run' && exchange instanceof Exchange)
   assert.match(Buffer.from(exchange.begin().body).toString(), /refresh_token=rt-1/)
@@ -58,14 +58,14 @@ test('a stored grant is renewed step by step', () => {
   assert.equal(keeper.ask().kind, 'wait')
   const release = keeper.saved(3)
   assert.deepEqual([release.kind, release.ms], ['lease', 0])
-  const over = keeper.leased()
-  assert.equal(over.kind, 'over')
-  assert.equal(over.tokens.accessToken, 'at-2')
-  assert.equal(over.tokens.receivedAt.getTime(), NOW * 1000)
+  const finished = keeper.leased()
+  assert.equal(finished.kind, 'over')
+  assert.equal(finished.tokens.accessToken, 'at-2')
+  assert.equal(finished.tokens.receivedAt.getTime(), NOW * 1000)
   const turn = keeper.ask()
   assert.equal(turn.kind, 'use_token')
-  // The same tokens are the same object.
-  assert.ok(turn.tokens === over.tokens && keeper.tokens === over.tokens)
+  // The keeper returns one object for the same tokens.
+  assert.ok(turn.tokens === finished.tokens && keeper.tokens === finished.tokens)
   assert.throws(() => keeper.elapsed(), { code: 'misuse.already_finished' })
 })
 
@@ -135,7 +135,7 @@ async function storeExpiredLogin(store) {
   const keeper = client.keeper(tokens, { subject: 'ann' })
   assert.equal((await keep(keeper, { store })).accessToken, tokens.accessToken)
   for (const end = Date.now() + 10_000; !keeper.isStored && Date.now() < end;) await new Promise(setImmediate)
-  await age(store, keeper.key)
+  await expireStoredTokens(store, keeper.key)
   return tokens
 }
 
@@ -173,17 +173,17 @@ test('a caller that aborts does not end the renewal of the others', async () => 
 test('a keeper works without a store and with a custom fetch', async () => {
   const keeper = client.keeper(undefined, { grantType: 'client_credentials', scope: 'read', shared: false })
   let sent = 0
-  const counted = (...request) => {
+  const countingSend = (...request) => {
     sent += 1
     return fetch(...request)
   }
-  const first = await keep(keeper, { fetch: counted })
+  const first = await keep(keeper, { fetch: countingSend })
   assert.deepEqual(first.scope, ['read'])
-  assert.equal(await keep(keeper, { fetch: counted }), first)
-  const second = await keep(keeper, { fetch: counted, refused: first })
+  assert.equal(await keep(keeper, { fetch: countingSend }), first)
+  const second = await keep(keeper, { fetch: countingSend, refused: first })
   assert.notEqual(second.accessToken, first.accessToken)
   keeper.refuse(second)
-  assert.notEqual((await keep(keeper, { fetch: counted })).accessToken, second.accessToken)
+  assert.notEqual((await keep(keeper, { fetch: countingSend })).accessToken, second.accessToken)
   assert.equal(sent, 3)
 
   const shared = client.keeper(undefined, { grantType: 'client_credentials' })

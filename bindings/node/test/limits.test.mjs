@@ -11,15 +11,15 @@ const client = new Client(server, { clientId, clientSecret })
 const results = (id) => `${twin.base}/api/v2/sessionResults/?testId=${id}`
 
 /** A source whose token is new, and so is its window at the twin; `requests` in `seconds` are allowed. */
-async function limited(requests, seconds) {
+async function limitedSource(requests, seconds) {
   await twin.rateLimit(requests, seconds)
   const source = client.clientCredentials({ scope: 'studies:read' })
   await source.token()
   return source
 }
 
-/** What `work` adds to the twin's counters. */
-async function counted(work) {
+/** The numbers of API calls and refusals that `work` causes at the twin. */
+async function countCalls(work) {
   const before = await twin.counters()
   await work()
   const now = await twin.counters()
@@ -27,17 +27,17 @@ async function counted(work) {
 }
 
 const statuses = async (replies) => [...new Set((await Promise.all(replies)).map(({ status }) => status))]
-const many = (count, call) => Array.from({ length: count }, (_, at) => call(at))
+const times = (count, call) => Array.from({ length: count }, (_, at) => call(at))
 
 test('a rate limit is reported with its retry delay, and nothing is sent until it has passed', async () => {
-  const source = await limited(2, 60)
+  const source = await limitedSource(2, 60)
   const isRateLimitError = (error) => {
     assert.ok(error instanceof DeniedError)
     assert.deepEqual([error.code, error.advice], ['resource.rate_limited', 'retry'])
     assert.ok(error.retryAfter > 0 && error.retryAfter <= 61, `${error.retryAfter} s`)
     return true
   }
-  const seen = await counted(async () => {
+  const seen = await countCalls(async () => {
     for (const id of [1, 2]) assert.equal((await source.fetch(results(id))).status, 200)
     await assert.rejects(source.fetch(results(3)), isRateLimitError)
     await assert.rejects(source.fetch(results(4)), isRateLimitError)
@@ -49,18 +49,18 @@ test('a rate limit is reported with its retry delay, and nothing is sent until i
 
 test('a rate-limited request waits and reports the wait if configured', async () => {
   // No window of two seconds ends within the first of them.
-  const source = await limited(2, 2)
+  const source = await limitedSource(2, 2)
   const waits = []
   const api = source.api({ onRateLimit: 'wait', onWait: (ms) => waits.push(ms) })
-  const seen = await counted(async () => {
-    assert.deepEqual(await statuses(many(4, (id) => api.fetch(results(id)))), [200])
+  const seen = await countCalls(async () => {
+    assert.deepEqual(await statuses(times(4, (id) => api.fetch(results(id)))), [200])
   })
   assert.ok(seen.refused <= 2, `${seen.refused} refused`)
   assert.ok(waits.length >= 2 && waits.every((ms) => ms > 0))
 })
 
 test('a rate limit reply is returned if configured, for one request or for all', async () => {
-  const source = await limited(1, 60)
+  const source = await limitedSource(1, 60)
   const api = source.api({ onRateLimit: 'pass' })
   await api.fetch(results(1))
   const refused = await api.fetch(results(2))
@@ -72,34 +72,34 @@ test('a rate limit reply is returned if configured, for one request or for all',
 })
 
 test('fifty callers stay within an allowance, and are served in order', async () => {
-  const source = await limited(10, 1)
+  const source = await limitedSource(10, 1)
   const sent = []
   const countingFetch = (url, init) => {
     sent.push(Number(new URL(url).searchParams.get('testId')))
     return fetch(url, init)
   }
   const api = source.api({ onRateLimit: 'wait', allowance: { requests: 10, seconds: 1 }, fetch: countingFetch })
-  const seen = await counted(async () => {
-    assert.deepEqual(await statuses(many(50, (id) => api.fetch(results(id)))), [200])
+  const seen = await countCalls(async () => {
+    assert.deepEqual(await statuses(times(50, (id) => api.fetch(results(id)))), [200])
   })
   assert.deepEqual(seen, { calls: 50, refused: 0 })
-  assert.deepEqual(sent, many(50, (id) => id))
+  assert.deepEqual(sent, times(50, (id) => id))
 })
 
 test('fifty callers without an allowance are all served after waiting', async () => {
-  const source = await limited(25, 1)
+  const source = await limitedSource(25, 1)
   const api = source.api({ onRateLimit: 'wait' })
-  const seen = await counted(async () => {
-    assert.deepEqual(await statuses(many(50, (id) => api.fetch(results(id)))), [200])
+  const seen = await countCalls(async () => {
+    assert.deepEqual(await statuses(times(50, (id) => api.fetch(results(id)))), [200])
   })
   assert.ok(seen.refused <= 25, `${seen.refused} refused`)
 })
 
 test('the documented allowance of the preset is respected', async () => {
-  const source = await limited(100, 60)
+  const source = await limitedSource(100, 60)
   const api = source.api({ allowance: 'documented' })
-  const seen = await counted(async () => {
-    assert.deepEqual(await statuses(many(10, (id) => api.fetch(results(id)))), [200])
+  const seen = await countCalls(async () => {
+    assert.deepEqual(await statuses(times(10, (id) => api.fetch(results(id)))), [200])
     const error = await rejection(api.fetch(results(10)))
     assert.deepEqual([error.code, error.status], ['resource.rate_limited', undefined])
     assert.ok(error.retryAfter > 0 && error.retryAfter <= 61, `${error.retryAfter} s`)
@@ -110,7 +110,7 @@ test('the documented allowance of the preset is respected', async () => {
 })
 
 test('an aborted wait does not block the next caller in the queue', async () => {
-  const source = await limited(1, 2)
+  const source = await limitedSource(1, 2)
   let begun
   const waiting = new Promise((done) => { begun = done })
   const api = source.api({ onRateLimit: 'wait', onWait: () => begun() })

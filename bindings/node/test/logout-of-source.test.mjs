@@ -13,8 +13,8 @@ const login = (name, { age = 0, stepUp } = {}) => Tokens.deserialize(JSON.string
   scope: 'read', refresh_token: `rt-${name}`, refresh_scope: null, id_token: null, answered: stepUp && { step_up: stepUp, at: 1 },
 }))
 
-/** A client of a server that rotates refresh tokens, and keeps what it was asked to revoke. */
-function world({ revocation = true } = {}) {
+/** A client of a server that rotates refresh tokens and records revocations. */
+function createClient({ revocation = true } = {}) {
   const seen = { revoked: [], refreshed: [], isDown: false, gate: undefined }
   const send = async ({ url, body }) => {
     const form = new URLSearchParams(Buffer.from(body).toString())
@@ -36,7 +36,7 @@ function world({ revocation = true } = {}) {
 const keysOf = async (store) => (await store.scan()).keys
 
 test('a logout of a source revokes, removes the record, and is noticed by other workers', async () => {
-  const { seen, client } = world()
+  const { seen, client } = createClient()
   const store = new MemoryStore()
   const [here, elsewhere] = [1, 2].map(() => client.source({ store, subject: 'ann' }))
   await here.logIn(login('ann'))
@@ -49,13 +49,13 @@ test('a logout of a source revokes, removes the record, and is noticed by other 
   assert.deepEqual(seen.refreshed, [])
   await elsewhere.logIn(login('again'))
   assert.equal((await elsewhere.token()).accessToken, 'at-again')
-  // Nobody is logged in there.
+  // A logout of a user who is not logged in succeeds.
   await client.source({ store, subject: 'ben' }).logOut()
 })
 
 test('a logout of a source without a store revokes and forgets', async () => {
   for (const revocation of [true, false]) {
-    const { seen, client } = world({ revocation })
+    const { seen, client } = createClient({ revocation })
     const source = client.source(login('ann'))
     await source.token()
     await source.logOut()
@@ -69,7 +69,7 @@ test('a logout of a source without a store revokes and forgets', async () => {
 })
 
 test('a logout of a source whose revocation fails says so, and logs out anyway', async () => {
-  const { seen, client } = world()
+  const { seen, client } = createClient()
   const store = new MemoryStore()
   const stored = client.source({ store, subject: 'ann' })
   await stored.logIn(login('ann'))
@@ -83,7 +83,7 @@ test('a logout of a source whose revocation fails says so, and logs out anyway',
 
 for (const isStored of [true, false]) {
   test(`a logout of a source ${isStored ? 'with' : 'without'} a store waits for a renewal under way`, async () => {
-    const { seen, client } = world()
+    const { seen, client } = createClient()
     const store = new MemoryStore()
     let open
     seen.gate = new Promise((resolve) => { open = resolve })
@@ -92,8 +92,10 @@ for (const isStored of [true, false]) {
       await new Promise(setImmediate)
       events.push(accessToken)
     }
-    const aged = login('ann', { age: 3600 })
-    const source = isStored ? client.source({ store, subject: 'ann', onTokens }) : client.source(aged, { onTokens })
+    const expiredLogin = login('ann', { age: 3600 })
+    const source = isStored
+      ? client.source({ store, subject: 'ann', onTokens })
+      : client.source(expiredLogin, { onTokens })
     if (isStored) {
       const before = client.source({ store, subject: 'ann' })
       await before.logIn(login('ann'))
@@ -104,13 +106,13 @@ for (const isStored of [true, false]) {
     }
     const renewing = source.token()
     while (seen.refreshed.length === 0) await new Promise(setImmediate)
-    const leaving = source.logOut().then(() => events.push('logged out'))
+    const logout = source.logOut().then(() => events.push('logged out'))
     await new Promise((resolve) => setTimeout(resolve, 50))
     assert.deepEqual([seen.revoked, events], [[], []])
     open()
     assert.equal((await renewing).accessToken, 'new-1')
-    await leaving
-    // The token that it returned was revoked.
+    await logout
+    // The new refresh token of the renewal was revoked.
     assert.deepEqual([seen.revoked, seen.refreshed], [['next-1'], ['rt-ann']])
     assert.deepEqual(events, ['new-1', 'logged out'])
     await assert.rejects(source.token(), LOGGED_OUT)
@@ -120,19 +122,19 @@ for (const isStored of [true, false]) {
 
 test('a logout of a source ends a login that is not stored yet, even if the store is down', async () => {
   for (const isDownAtLogout of [false, true]) {
-    const { seen, client } = world()
+    const { seen, client } = createClient()
     const memory = new MemoryStore()
     let isDown = true
-    const flaky = (verb) => async (...args) => {
+    const failWhenDown = (verb) => async (...args) => {
       if (isDown) throw new Error('down')
       return memory[verb](...args)
     }
-    const store = Object.fromEntries(['load', 'save', 'lease', 'remove'].map((verb) => [verb, flaky(verb)]))
+    const store = Object.fromEntries(['load', 'save', 'lease', 'remove'].map((verb) => [verb, failWhenDown(verb)]))
     const source = client.source({ store, subject: 'ann' })
     await assert.rejects(source.logIn(login('late')), { endpoint: 'store' })
     isDown = isDownAtLogout
-    const leaving = source.logOut()
-    await (isDownAtLogout ? assert.rejects(leaving, { message: /down/ }) : leaving)
+    const logout = source.logOut()
+    await (isDownAtLogout ? assert.rejects(logout, { message: /down/ }) : logout)
     isDown = false
     await assert.rejects(source.token(), LOGGED_OUT)
     assert.deepEqual([seen.revoked, await keysOf(memory)], [['rt-late'], []])
@@ -140,13 +142,13 @@ test('a logout of a source ends a login that is not stored yet, even if the stor
 })
 
 test('a source of a pool logs out as the pool does', async () => {
-  const { seen, client } = world()
+  const { seen, client } = createClient()
   const store = new MemoryStore()
   const grants = new Grants(client, store)
   const [phr, mfa] = [{ acr_values: ['phr'] }, { acr_values: ['mfa'] }]
   await grants.logIn('ann', login('ann'))
   for (const stepUp of [phr, mfa]) await grants.logIn('ann', login(stepUp.acr_values[0], { stepUp }))
-  // That of a step-up ends alone.
+  // A logout of a step-up ends only that grant.
   await grants.get('ann', { stepUp: phr }).logOut()
   assert.deepEqual(seen.revoked, ['rt-phr'])
   await grants.get('ann').token()
@@ -155,7 +157,7 @@ test('a source of a pool logs out as the pool does', async () => {
 })
 
 test('a source of the client requests a new token after its logout', async () => {
-  const { seen, client } = world()
+  const { seen, client } = createClient()
   const source = client.clientCredentials()
   const before = await source.token()
   await source.logOut()

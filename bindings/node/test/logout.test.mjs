@@ -22,8 +22,8 @@ test('a logout form contains the parameters, escaped', () => {
   assert(form.html.includes('name="logout_hint" value="&quot;&gt;&lt;script&gt;"'), form.html)
   assert(form.contentSecurityPolicy.includes("script-src 'sha256-"))
   for (const shown of [inspect(form, { depth: 5, showHidden: true }), JSON.stringify(form)]) assert(!shown.includes('a.b.c'), shown)
-  const refused = () => client.endSessionForm({ postLogoutRedirectUri: 'http://rp.example/bye' })
-  assert.throws(refused, { code: 'redirect_uri.refused' })
+  const requestWithHttpUri = () => client.endSessionForm({ postLogoutRedirectUri: 'http://rp.example/bye' })
+  assert.throws(requestWithHttpUri, { code: 'redirect_uri.refused' })
   assert.throws(() => client.endSessionForm({ idToken: 'a.b.c' }), TypeError)
 })
 

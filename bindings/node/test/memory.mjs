@@ -32,8 +32,8 @@ export class MemoryStore {
   }
 }
 
-/** Time passes: the stored tokens expire. */
-export async function age(store, key) {
+/** Makes the stored tokens expire. */
+export async function expireStoredTokens(store, key) {
   const { version, record } = await store.load(key)
   const aged = JSON.parse(record)
   aged.tokens.received_at -= 100_000

@@ -12,7 +12,7 @@ const client = new core.Client(server, { clientId: 'id', clientSecret: 's', time
 const redirectUri = 'https://app.example/cb'
 const api = 'https://api.example'
 
-/** What a call throws or rejects with. */
+/** The error that a call throws or rejects with. */
 const failed = (call) => rejection(Promise.resolve().then(call))
 
 const SURROGATE = 'hunter2-\udcff-topsecret'

@@ -127,9 +127,9 @@ test('the fetch of a network behaves like fetch', async () => {
   assert.equal((await fetch(`${base}/_twin/none`, { method: 'HEAD' })).body, null)
   await assert.rejects(fetch(base, { signal: AbortSignal.abort(new Error('enough')) }), { message: 'enough' })
   const controller = new AbortController()
-  const half = await fetch(`${base}/_twin/log`, { signal: controller.signal })
+  const unfinished = await fetch(`${base}/_twin/log`, { signal: controller.signal })
   controller.abort(new Error('enough'))
-  await assert.rejects(half.text(), { message: 'enough' })
+  await assert.rejects(unfinished.text(), { message: 'enough' })
   await assert.rejects(fetch('http://as.example/'), { code: 'url.insecure' })
 })
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
-import { Browser, followToCallback, core, filledIn, listen, oidcProvider, rejection } from './helper.mjs'
+import { Browser, followToCallback, core, fillForm, listen, oidcProvider, rejection } from './helper.mjs'
 
 const { AccessTokenVerifier, Client, discover, privateKeyJwt } = core
 const api = 'https://api.example/'
@@ -64,8 +64,8 @@ async function visit(url, { verificationUri, userCode }, pressed = {}) {
   const browser = new Browser(() => false)
   const formValues = { user_code: userCode }
   const enter = await browser.open(url)
-  const confirm = await browser.open(verificationUri, filledIn(enter.page, formValues))
-  const form = filledIn(confirm.page, formValues)
+  const confirm = await browser.open(verificationUri, fillForm(enter.page, formValues))
+  const form = fillForm(confirm.page, formValues)
   for (const [name, value] of Object.entries(pressed)) form.set(name, value)
   return (await browser.open(verificationUri, form)).page
 }

@@ -38,9 +38,9 @@ test('an introspection response exposes its members', async () => {
   assert.equal(state.notBefore, undefined)
   assert.deepEqual(state.extra.more, [1, { a: 2.5 }])
   assert.equal(typeof state.extra, 'object')
-  const dead = await finishWith(client.exchange.introspect({ token: 't' }), { active: false, sub: 'u' })
-  assert.deepEqual([dead.active, dead.subject], [false, undefined])
-  assert.match(inspect(dead), /^IntrospectionResponse \{ active: false/)
+  const inactive = await finishWith(client.exchange.introspect({ token: 't' }), { active: false, sub: 'u' })
+  assert.deepEqual([inactive.active, inactive.subject], [false, undefined])
+  assert.match(inspect(inactive), /^IntrospectionResponse \{ active: false/)
 })
 
 test('deviceAuthorization returns a code, and hides the device code when shown', async () => {
@@ -107,11 +107,11 @@ test('only own properties of extra are sent', () => {
 
 test('the JavaScript part rejects an addon of another release', () => {
   const require = createRequire(import.meta.url)
-  const inside = (name) => require(path.join(path.dirname(require.resolve('oauth-core')), name))
-  const { FINGERPRINT } = inside('ops.cjs')
+  const requireInternal = (name) => require(path.join(path.dirname(require.resolve('oauth-core')), name))
+  const { FINGERPRINT } = requireInternal('ops.cjs')
   assert.match(FINGERPRINT, /^[0-9a-f]{16}$/)
-  inside('operation-support.cjs').checkFingerprint(FINGERPRINT)
-  assert.throws(() => inside('operation-support.cjs').checkFingerprint('0'), { code: 'misuse.setup', advice: 'give_up' })
+  requireInternal('operation-support.cjs').checkFingerprint(FINGERPRINT)
+  assert.throws(() => requireInternal('operation-support.cjs').checkFingerprint('0'), { code: 'misuse.setup', advice: 'give_up' })
 })
 
 test('a secret member of a record is read by name, and never shown', () => {

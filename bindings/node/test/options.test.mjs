@@ -1,4 +1,4 @@
-// What is mistyped is never left out, whatever call it is given to.
+// Mistyped option names are never ignored, in any call.
 import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
 import path from 'node:path'
@@ -7,8 +7,9 @@ import { core, serverAt } from './helper.mjs'
 
 const require = createRequire(import.meta.url)
 const web = await import('oauth-core/web')
-const inside = (file) => require(path.join(path.dirname(require.resolve('oauth-core/package.json')), 'js', file))
-const { OPTIONS } = inside('options.cjs')
+const requireInternal = (file) =>
+  require(path.join(path.dirname(require.resolve('oauth-core/package.json')), 'js', file))
+const { OPTIONS } = requireInternal('options.cjs')
 const { Tokens } = core
 
 const server = serverAt('http://127.0.0.1:1')

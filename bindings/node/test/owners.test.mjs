@@ -60,7 +60,7 @@ test('the client and the server agree on the owner of every route', async () => 
       assert.notEqual((await api.fetch(twin.base + path)).status, 403, path)
     }
   }
-  // The server would have said so.
+  // Without this check, the server would have refused the token.
   const { accessToken } = await app.token()
   const wrong = await fetch(`${twin.base}/user/polls`, { headers: { authorization: `Bearer ${accessToken}` } })
   assert.equal(wrong.status, 403)
@@ -108,11 +108,12 @@ test('a 401 renews only the token of the owner of the route', async () => {
   assert.equal((await faked.fetch(`${twin.base}/user/polls`)).status, 200)
   assert.deepEqual([ours.asked, theirs.asked], [[], ['token', 'renew dead']])
   // A stream cannot be sent again: the token that it refused is forgotten.
-  const dead = fake('dead')
+  const expiredSource = fake('dead')
   const body = new Blob(['{}']).stream()
-  const reply = await server.api({ user: dead }).fetch(`${twin.base}/user/poll/7/vote`, { method: 'POST', body })
+  const api = server.api({ user: expiredSource })
+  const reply = await api.fetch(`${twin.base}/user/poll/7/vote`, { method: 'POST', body })
   assert.equal(reply.status, 401)
-  assert.deepEqual(dead.asked, ['token', 'invalidate dead'])
+  assert.deepEqual(expiredSource.asked, ['token', 'invalidate dead'])
 })
 
 test('a redirect to a route of the other owner gets the other token', async () => {

@@ -5,10 +5,10 @@ import { Browser, core, fapiProvider } from './helper.mjs'
 
 const { Client, DpopKey, Grants, MemoryStore, Server, Tokens, discover, privateKeyJwt } = core
 const redirectUri = 'http://127.0.0.1/callback'
-const isHome = ({ href }) => href.startsWith(redirectUri)
+const isCallback = ({ href }) => href.startsWith(redirectUri)
 const { issuer, clients } = await fapiProvider()
 const server = await discover(issuer, { transport: 'loopback_http' })
-const land = async (url) => (await new Browser(isHome).open(url)).url
+const openToCallback = async (url) => (await new Browser(isCallback).open(url)).url
 
 const [one, other] = ['https://one.example/', 'https://other.example/']
 const payment = { type: 'payment', actions: ['initiate'], amount: '12.50' }
@@ -28,7 +28,7 @@ test('authorization details are requested and the granted ones returned', async 
   const ownClient = await client()
   const authorizeOptions = { redirectUri, scope: 'openid', resource: [one], authorizationDetails: [payment], push: 'always' }
   const { url, flow } = await ownClient.beginAuthorization(authorizeOptions)
-  const tokens = await ownClient.redeem(flow, await land(url))
+  const tokens = await ownClient.redeem(flow, await openToCallback(url))
   // The server adds a member to the requested details.
   assert.deepEqual(tokens.authorizationDetails, [{ ...payment, id: 'p-4711' }])
   assert.deepEqual(tokens.warnings, [])
@@ -80,13 +80,13 @@ async function audience(client, { accessToken }) {
 test('a refresh may narrow the resources but not exceed them', async () => {
   const ownClient = await client()
   const { url, flow } = await ownClient.beginAuthorization({ redirectUri, scope: 'openid read', resource: [one, other], push: 'always' })
-  const tokens = await ownClient.redeem(flow, await land(url), { resource: [one] })
+  const tokens = await ownClient.redeem(flow, await openToCallback(url), { resource: [one] })
   assert.deepEqual(await audience(ownClient, tokens), [one])
   const renewed = await ownClient.refresh({ tokens, resource: [other] })
   assert.deepEqual(await audience(ownClient, renewed), [other])
   const resource = ['https://third.example/']
   await assert.rejects(ownClient.refresh({ tokens: renewed, resource }), { code: 'resource.exceeds_grant' })
-  // A record of an earlier version does not say what was authorized, and the server is asked.
+  // A record of an earlier version lacks the granted details, so the server is asked.
   const { resources, ...record } = JSON.parse(renewed.serialize())
   assert.deepEqual(resources, [one, other])
   const refused = ownClient.refresh({ tokens: Tokens.deserialize(JSON.stringify(record)), resource })
@@ -124,10 +124,10 @@ test('authorization details are sent in every token request', () => {
     assert.deepEqual(sent.getAll('authorization_details').map((text) => JSON.parse(text)), [[payment]])
   }
   for (const authorizationDetails of [[{ actions: ['read'] }], payment, 'payment']) {
-    const wrong = () => client.exchange.clientCredentials({ authorizationDetails })
-    assert.throws(wrong, { code: 'authorization_details.malformed' })
+    const requestMalformed = () => client.exchange.clientCredentials({ authorizationDetails })
+    assert.throws(requestMalformed, { code: 'authorization_details.malformed' })
   }
-  // Which of the two is sent would be a guess.
+  // The library cannot know which of the two the caller wants to send.
   const extra = { authorization_details: JSON.stringify([more]) }
   assert.throws(() => client.exchange.clientCredentials({ authorizationDetails, extra }), { code: 'form.reserved_parameter' })
 })

@@ -1,10 +1,10 @@
-// The README's examples run as they stand, against twins instead of the live systems.
+// The README's examples, run unchanged except that the systems are twins.
 import assert from 'node:assert/strict'
 import { fileURLToPath } from 'node:url'
 import { test } from 'node:test'
-import { examples as found, stage } from './examples.mjs'
+import { createRunner, examples as found } from './examples.mjs'
 
-const { ran } = await stage()
+const { runExample } = await createRunner()
 const examples = found(fileURLToPath(new URL('../README.md', import.meta.url)))
 
 const expectedOutput = [
@@ -33,11 +33,11 @@ test('there is an expected output for each example', () => assert.equal(examples
 for (const [index, code] of examples.entries()) {
   const title = code.split('\n').find((line) => line.startsWith('const'))
   test(`example ${index + 1}: ${title}`, async () => {
-    const stdout = await ran(code)
+    const stdout = await runExample(code)
     for (const pattern of expectedOutput[index]) assert.match(stdout, pattern)
   })
 }
 
 test('the UserVoice example reports a revoked token', async () => {
-  assert.match(await ran(examples[1], { USERVOICE_TOKEN: 'revoked' }), /^200\nreauthorize$/m)
+  assert.match(await runExample(examples[1], { USERVOICE_TOKEN: 'revoked' }), /^200\nreauthorize$/m)
 })

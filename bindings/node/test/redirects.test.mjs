@@ -23,18 +23,18 @@ const base = `http://127.0.0.1:${server.address().port}`
 const fixed = core.fixedToken('t', { origins: [base], transport: 'loopback_http' })
 const post = { method: 'POST', body: 'x', headers: { 'content-type': 'text/plain', 'x-kept': '1' } }
 
-/** What `fetch` returned, the last request, and the number of requests. */
-async function led(path, init, source = fixed) {
+/** The response of `fetch`, the last request, and the number of requests. */
+async function fetchFollowing(path, init, source = fixed) {
   seen.length = 0
   const outcome = await source.fetch(base + path, init).then((reply) => reply.status, (error) => error)
   return { outcome, last: seen.at(-1), requests: seen.length }
 }
 
 test('redirect mode manual returns the redirect, and error rejects it', async () => {
-  assert.deepEqual(await led('/302/to', { redirect: 'manual' }).then(({ outcome, requests }) => [outcome, requests]), [302, 1])
+  assert.deepEqual(await fetchFollowing('/302/to', { redirect: 'manual' }).then(({ outcome, requests }) => [outcome, requests]), [302, 1])
   const manualRequest = new Request(`${base}/302/to`, { redirect: 'manual' })
   assert.equal((await fixed.fetch(manualRequest)).status, 302)
-  const { outcome, requests } = await led('/302/to', { redirect: 'error' })
+  const { outcome, requests } = await fetchFollowing('/302/to', { redirect: 'error' })
   assert.ok(outcome instanceof TypeError)
   assert.deepEqual([outcome.cause.message, requests], ['unexpected redirect', 1])
   await assert.rejects(fixed.fetch(base, { redirect: 'sometimes' }), /redirect must be 'follow', 'manual' or 'error'/)
@@ -42,15 +42,15 @@ test('redirect mode manual returns the redirect, and error rejects it', async ()
 
 test('307 and 308 resend the body, and 301, 302 and 303 turn a POST into a GET', async () => {
   for (const status of [307, 308]) {
-    const { outcome, last } = await led(`/${status}/to`, post)
+    const { outcome, last } = await fetchFollowing(`/${status}/to`, post)
     assert.deepEqual([outcome, last], [200, ['POST', '/to', 'x', 'text/plain', 'Bearer t']])
   }
   for (const status of [301, 302, 303]) {
-    const { outcome, last } = await led(`/${status}/to`, post)
+    const { outcome, last } = await fetchFollowing(`/${status}/to`, post)
     assert.deepEqual([outcome, last], [200, ['GET', '/to', '', undefined, 'Bearer t']])
   }
   // A PUT keeps its method, unless the reply is a 303.
-  assert.deepEqual((await led('/303/to', { ...post, method: 'PUT' })).last.slice(0, 2), ['GET', '/to'])
+  assert.deepEqual((await fetchFollowing('/303/to', { ...post, method: 'PUT' })).last.slice(0, 2), ['GET', '/to'])
 })
 
 test('a redirect to another origin is returned, not followed', async () => {
@@ -75,7 +75,7 @@ test('a redirect to another origin is returned, not followed', async () => {
 })
 
 test('more than 20 redirects are an error', async () => {
-  const { outcome, requests } = await led('/302')
+  const { outcome, requests } = await fetchFollowing('/302')
   assert.ok(outcome instanceof TypeError, String(outcome))
   assert.deepEqual([outcome.cause.message, requests], ['redirect count exceeded', 21])
 })
@@ -90,7 +90,7 @@ test('a redirect on the same API gets its token from the source again', async ()
   }
   const server = core.Server.fromMetadata(base, { issuer: base, token_endpoint: `${base}/t` }, { transport: 'loopback_http' })
   const api = server.api({ app: customSource, origins: [base] })
-  assert.deepEqual([(await led('/302/to', undefined, api)).outcome, requests], [200, ['token', 'token']])
+  assert.deepEqual([(await fetchFollowing('/302/to', undefined, api)).outcome, requests], [200, ['token', 'token']])
 })
 
 test('a fetch that is called without its source reports it', async () => {

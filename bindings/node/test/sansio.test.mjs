@@ -93,14 +93,14 @@ test('an invalid moment prevents the step', () => {
 })
 
 test('out-of-order calls of an exchange are rejected', () => {
-  const out = { code: 'misuse.out_of_order', kind: 'misuse' }
-  assert.throws(() => client.exchange.clientCredentials().elapsed(), out)
+  const outOfOrder = { code: 'misuse.out_of_order', kind: 'misuse' }
+  assert.throws(() => client.exchange.clientCredentials().elapsed(), outOfOrder)
   const begun = client.exchange.clientCredentials()
   begun.begin()
-  assert.throws(() => begun.signed(new Uint8Array(64)), out)
-  const odd = client.exchange.clientCredentials()
-  odd.begin()
-  assert.throws(() => odd.reply({ status: 99, headers: [], body: new Uint8Array() }), MisuseError)
+  assert.throws(() => begun.signed(new Uint8Array(64)), outOfOrder)
+  const exchange = client.exchange.clientCredentials()
+  exchange.begin()
+  assert.throws(() => exchange.reply({ status: 99, headers: [], body: new Uint8Array() }), MisuseError)
 })
 
 test('a lost response is reported with its cause', () => {
@@ -114,22 +114,23 @@ test('a lost response is reported with its cause', () => {
 })
 
 test('the reason for a missing response is derived from the error of fetch', async () => {
-  const code = (code, cause) => Object.assign(new Error(`https://as.example/token?code=${code}`, { cause }), { code })
-  const failed = (cause) => new TypeError('fetch failed', { cause })
-  const round = new Error('round')
-  round.cause = round
+  const errorWithCode = (code, cause) =>
+    Object.assign(new Error(`https://as.example/token?code=${code}`, { cause }), { code })
+  const fetchFailed = (cause) => new TypeError('fetch failed', { cause })
+  const circular = new Error('round')
+  circular.cause = circular
   const losses = [
-    [failed(code('ENOTFOUND')), 'lost.dns', 'retry'],
-    [failed(code('ECONNREFUSED')), 'lost.connect', 'retry'],
-    [failed(code('UND_ERR_CONNECT_TIMEOUT')), 'lost.connect', 'retry'],
-    [failed(code('SELF_SIGNED_CERT_IN_CHAIN')), 'lost.tls', 'give_up'],
-    [failed(code('ERR_SSL_WRONG_VERSION_NUMBER')), 'lost.tls', 'give_up'],
-    [failed(code('UND_ERR_HEADERS_TIMEOUT')), 'lost.timeout', 'retry'],
+    [fetchFailed(errorWithCode('ENOTFOUND')), 'lost.dns', 'retry'],
+    [fetchFailed(errorWithCode('ECONNREFUSED')), 'lost.connect', 'retry'],
+    [fetchFailed(errorWithCode('UND_ERR_CONNECT_TIMEOUT')), 'lost.connect', 'retry'],
+    [fetchFailed(errorWithCode('SELF_SIGNED_CERT_IN_CHAIN')), 'lost.tls', 'give_up'],
+    [fetchFailed(errorWithCode('ERR_SSL_WRONG_VERSION_NUMBER')), 'lost.tls', 'give_up'],
+    [fetchFailed(errorWithCode('UND_ERR_HEADERS_TIMEOUT')), 'lost.timeout', 'retry'],
     [new DOMException('late', 'TimeoutError'), 'lost.timeout', 'retry'],
-    [failed(failed(code('ECONNRESET'))), 'lost.closed', 'retry'],
-    [failed(undefined), 'lost', 'retry'],
-    [failed(code('E_OF_ITS_OWN')), 'lost', 'retry'],
-    [failed(round), 'lost', 'retry'],
+    [fetchFailed(fetchFailed(errorWithCode('ECONNRESET'))), 'lost.closed', 'retry'],
+    [fetchFailed(undefined), 'lost', 'retry'],
+    [fetchFailed(errorWithCode('E_OF_ITS_OWN')), 'lost', 'retry'],
+    [fetchFailed(circular), 'lost', 'retry'],
   ]
   for (const [thrown, expected, advice] of losses) {
     const fetch = () => Promise.reject(thrown)
@@ -169,17 +170,17 @@ test('every request disables redirects and is aborted by its signal', async () =
 
 test('a client sends all requests over its custom fetch', async () => {
   let requests = 0
-  const counted = (...request) => {
+  const countingFetch = (...request) => {
     requests += 1
     return fetch(...request)
   }
-  const client = new Client(server, { clientId, clientSecret, fetch: counted })
+  const client = new Client(server, { clientId, clientSecret, fetch: countingFetch })
   const source = client.clientCredentials({ scope: 'read', origins: [twin.base] })
   const tokens = await source.token()
   assert.equal((await source.fetch(`${twin.base}/api/echo`)).status, 200)
   assert.equal((await client.introspect({ token: tokens.accessToken })).active, true)
   await client.revoke({ token: tokens.accessToken })
   assert.equal(requests, 4)
-  await discover(issuer, { transport: 'loopback_http', fetch: counted })
+  await discover(issuer, { transport: 'loopback_http', fetch: countingFetch })
   assert.ok(requests > 4)
 })

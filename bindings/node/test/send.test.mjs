@@ -80,22 +80,23 @@ test('errors of send are mapped to loss codes', async () => {
 })
 
 test('a response body over one mebibyte is rejected', async () => {
-  const whole = grant('t').padEnd(1 << 20)
-  assert.ok((await createClient(replying({ body: whole }).send).clientCredentials().token()).accessToken)
-  const error = await rejection(createClient(replying({ body: `${whole} ` }).send).clientCredentials().token())
+  const largestResponse = grant('t').padEnd(1 << 20)
+  assert.ok((await createClient(replying({ body: largestResponse }).send).clientCredentials().token()).accessToken)
+  const { send } = replying({ body: `${largestResponse} ` })
+  const error = await rejection(createClient(send).clientCredentials().token())
   assert.ok(error instanceof MalformedError)
   assert.equal(error.code, 'reply.too_large')
 })
 
 test('a shared request ends by its own timeout, not with an aborted caller', async () => {
   let requests = 0
-  const silent = ({ signal }) => new Promise((_, fail) => {
+  const neverResponding = ({ signal }) => new Promise((_, fail) => {
     requests += 1
     signal.addEventListener('abort', () => fail(signal.reason))
   })
-  const late = await rejection(createClient(silent, { timeoutMs: 20 }).clientCredentials().token())
+  const late = await rejection(createClient(neverResponding, { timeoutMs: 20 }).clientCredentials().token())
   assert.deepEqual([late.code, late.endpoint], ['lost.timeout', 'token'])
-  const source = createClient(silent, { timeoutMs: 200 }).clientCredentials()
+  const source = createClient(neverResponding, { timeoutMs: 200 }).clientCredentials()
   const leave = new AbortController()
   const leader = source.token({ signal: leave.signal })
   const follower = source.token()
@@ -105,7 +106,8 @@ test('a shared request ends by its own timeout, not with an aborted caller', asy
   assert.equal(requests, 2)
   assert.equal((await rejection(follower)).code, 'lost.timeout')
   // A call of its own is cut with its signal.
-  const call = createClient(silent).password({ username: 'u', password: 'p' }, { signal: AbortSignal.timeout(20) })
+  const signal = AbortSignal.timeout(20)
+  const call = createClient(neverResponding).password({ username: 'u', password: 'p' }, { signal })
   assert.equal((await rejection(call)).name, 'TimeoutError')
 })
 

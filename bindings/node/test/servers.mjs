@@ -47,7 +47,7 @@ async function running(program, options, isReady, { install, ...more }) {
   await Promise.race([isReachable(), failed])
 }
 
-/** A Redis; gives its URL, without a database. */
+/** Starts Redis; returns its URL, without a database. */
 export async function redisServer() {
   const port = await freePort()
   const options = ['--port', port, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--requirepass', PASSWORD]
@@ -55,24 +55,25 @@ export async function redisServer() {
   return `redis://:${PASSWORD}@127.0.0.1:${port}`
 }
 
-/** One of PostgreSQL's programs: in the path, or of the newest version where Debian puts them. */
+/** The path of a PostgreSQL program: in PATH, or the newest version in Debian's folders. */
 function program(name) {
-  const debians = '/usr/lib/postgresql'
-  const versions = existsSync(debians) ? readdirSync(debians).sort((a, b) => b - a) : []
-  const places = [...process.env.PATH.split(path.delimiter), ...versions.map((version) => `${debians}/${version}/bin`)]
+  const debianFolder = '/usr/lib/postgresql'
+  const versions = existsSync(debianFolder) ? readdirSync(debianFolder).sort((a, b) => b - a) : []
+  const installed = versions.map((version) => `${debianFolder}/${version}/bin`)
+  const places = [...process.env.PATH.split(path.delimiter), ...installed]
   const found = places.map((place) => path.join(place, name)).find((file) => existsSync(file))
   if (found === undefined) throw new Error(`${name} is missing: apt-get install postgresql`)
   return found
 }
 
-/** PostgreSQL does not run as root; Debian makes a user for it. */
+/** The user that runs PostgreSQL, which refuses to run as root: the one that Debian creates for it. */
 function serverUser() {
   if (process.getuid() !== 0) return {}
   const id = (what) => Number(execFileSync('id', [what, 'postgres']))
   return { uid: id('-u'), gid: id('-g') }
 }
 
-/** A PostgreSQL; gives what makes a new database, and tells its URL. */
+/** Starts PostgreSQL; returns a function that creates a new database and returns its URL. */
 export async function postgresServer() {
   const [initdb, postgres, isready, createdb] = ['initdb', 'postgres', 'pg_isready', 'createdb'].map(program)
   const folder = newFolder()
@@ -80,16 +81,16 @@ export async function postgresServer() {
   writeFileSync(password, PASSWORD)
   const user = serverUser()
   if (user.uid !== undefined) for (const place of [folder, password]) chownSync(place, user.uid, user.gid)
-  const made = ['--username=tester', '--auth=scram-sha-256', '--no-sync', '--encoding=UTF8', '--locale=C']
+  const initArguments = ['--username=tester', '--auth=scram-sha-256', '--no-sync', '--encoding=UTF8', '--locale=C']
   // The folder the tests run in may be closed to that user.
   const options = { cwd: '/', stdio: 'ignore', ...user }
-  execFileSync(initdb, [...made, `--pwfile=${password}`, `--pgdata=${data}`], options)
+  execFileSync(initdb, [...initArguments, `--pwfile=${password}`, `--pgdata=${data}`], options)
   const port = await freePort()
   const settings = ['listen_addresses=127.0.0.1', 'fsync=off', 'unix_socket_directories=']
-  const all = ['-p', port, '-D', data, ...settings.flatMap((setting) => ['-c', setting])]
-  // It listens before it lets anybody in.
+  const serverArguments = ['-p', port, '-D', data, ...settings.flatMap((setting) => ['-c', setting])]
+  // It listens before it accepts connections.
   const isReady = () => spawnSync(isready, ['--host=127.0.0.1', `--port=${port}`]).status === 0
-  await running(postgres, all, isReady, { install: 'postgresql', ...options })
+  await running(postgres, serverArguments, isReady, { install: 'postgresql', ...options })
   const env = { ...process.env, PGPASSWORD: PASSWORD, PGHOST: '127.0.0.1', PGPORT: String(port), PGUSER: 'tester' }
   let databases = 0
   return () => {

@@ -27,9 +27,9 @@ test('a service account requests tokens with a signed assertion, for itself or a
     const form = new URLSearchParams(Buffer.from(step.body).toString())
     assert.deepEqual([...form.keys()], ['grant_type', 'assertion'])
     const [header, claims, signature] = form.get('assertion').split('.')
-    const read = (part) => JSON.parse(Buffer.from(part, 'base64url'))
-    assert.deepEqual(read(header), { typ: 'JWT', alg: 'RS256', kid: file.private_key_id })
-    const { iat, exp, ...rest } = read(claims)
+    const decodePart = (part) => JSON.parse(Buffer.from(part, 'base64url'))
+    assert.deepEqual(decodePart(header), { typ: 'JWT', alg: 'RS256', kid: file.private_key_id })
+    const { iat, exp, ...rest } = decodePart(claims)
     assert.equal(exp - iat, 3600)
     const sub = subject === undefined ? {} : { sub: subject }
     assert.deepEqual(rest, { iss: file.client_email, aud: file.token_uri, scope: 'a b', ...sub })

@@ -194,7 +194,7 @@ test('the end of a grant is reported once, and to diagnostics subscribers', asyn
   for (let times = 0; times < 2; times += 1) {
     await assert.rejects(sessions.get('ann').renew(tokens), { code: 'denied.invalid_grant' })
   }
-  // Who was never there has not ended.
+  // A user who was never logged in has no ended grant.
   await assert.rejects(sessions.get('nobody').token(), { advice: 'reauthorize' })
   assert.deepEqual(ended, [['ann', 'denied.invalid_grant']])
   assert.equal(sessions.counters.ended, 1)
@@ -328,8 +328,8 @@ test('listing with a custom store that does not support it is reported', async (
   assert.throws(() => new Grants(client), TypeError)
 })
 
-/** As if it had been received six days ago by a server that names these ends of the grant. */
-async function ending(store, key, members) {
+/** Changes a stored grant as if it had been received six days ago with these expiration times. */
+async function storeExpirations(store, key, members) {
   const { version, record } = await store.load(key)
   const stored = JSON.parse(record)
   stored.tokens.received_at -= 6 * DAY / 1000
@@ -344,8 +344,8 @@ test('a grant is renewed before its refresh token expires if keepAliveMs is set'
   const store = new MemoryStore()
   const before = new Grants(client, store)
   for (const name of ['ann', 'ben']) await before.logIn(name, await aLogin())
-  await ending(store, before.get('ann').key, { refresh_token_use_by: inSeconds(3_600_000) })
-  await ending(store, before.get('ben').key, { refresh_token_use_by: inSeconds(20 * DAY) })
+  await storeExpirations(store, before.get('ann').key, { refresh_token_use_by: inSeconds(3_600_000) })
+  await storeExpirations(store, before.get('ben').key, { refresh_token_use_by: inSeconds(20 * DAY) })
   const refreshes = await counted('refreshes', async () => {
     assert.deepEqual(await before.renewIdle(30 * DAY), { renewed: 0, failed: [] })
     const sessions = new Grants(client, store, { keepAliveMs: DAY })
@@ -382,7 +382,7 @@ test('the approaching expiration of an authorization is reported once', async ()
   const before = new Grants(client, store)
   await before.logIn('ann', await aLogin())
   const end = inSeconds(DAY)
-  await ending(store, before.get('ann').key, { authorization_until: end })
+  await storeExpirations(store, before.get('ann').key, { authorization_until: end })
   const received = []
   const sessions = new Grants(client, store, { onAuthorizationEnds: (subject, end) => received.push([subject, end]) })
   const source = sessions.get('ann')

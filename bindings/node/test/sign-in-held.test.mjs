@@ -10,8 +10,8 @@ import { core, twins } from './helper.mjs'
 const { Client, MemoryStore, ResourceConnection, Server, Tokens } = core
 
 function jwt(typ, claims) {
-  const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url')
-  return `${part({ alg: 'ES256', typ })}.${part(claims)}.c2ln`
+  const encodeJson = (value) => Buffer.from(JSON.stringify(value)).toString('base64url')
+  return `${encodeJson({ alg: 'ES256', typ })}.${encodeJson(claims)}.c2ln`
 }
 
 async function serve(handleForm) {
@@ -62,8 +62,8 @@ const clientAt = (issuer, options) => {
 
 for (const [way, options] of Object.entries({ native: {}, fetch: { fetch: globalThis.fetch } })) {
   for (const [shared, wrapped] of [[true, false], [false, false], [true, true], [false, true]]) {
-    const where = `${shared ? 'a store' : 'one process'}${wrapped ? ', wrapped' : ''}`
-    test(`two workers never use a refresh token concurrently: ${way}, ${where}`, async () => {
+    const variant = `${shared ? 'a store' : 'one process'}${wrapped ? ', wrapped' : ''}`
+    test(`two workers never use a refresh token concurrently: ${way}, ${variant}`, async () => {
       const other = await serve(async () => ({ access_token: 'there', token_type: 'Bearer', expires_in: 600 }))
       const { seen, answer: handleForm } = identityProvider(other)
       const issuer = await serve(handleForm)
@@ -75,15 +75,15 @@ for (const [way, options] of Object.entries({ native: {}, fetch: { fetch: global
       const second = shared ? client.source(undefined, store) : first
       // A custom source names the grant whose tokens it returns.
       const wrapGrant = (grant) => ({ grant, token: () => grant.token(), renew: (refused) => grant.renew(refused), invalidate() {} })
-      const work = (source) => {
+      const exchange = (source) => {
         const signIn = wrapped ? wrapGrant(source) : source
         return resourceClient.source(undefined, { identityProvider: client, signIn }).token()
       }
-      const working = [work(first), work(second)]
+      const exchanges = [exchange(first), exchange(second)]
       // An API refuses the access token while one of them presents the refresh token.
       await sleep(450)
       await second.renew(await second.token())
-      assert.deepEqual((await Promise.all(working)).map(({ accessToken }) => accessToken), ['there', 'there'])
+      assert.deepEqual((await Promise.all(exchanges)).map(({ accessToken }) => accessToken), ['there', 'there'])
       assert.equal(seen.assertions, 2)
       assert.ok(seen.spent.size >= 2)
       assert.deepEqual(seen.twice, [])
@@ -102,7 +102,7 @@ test('a caller that times out while waiting leaves no hold', { timeout: 30_000 }
   const first = source().token()
   await assert.rejects(source().token({ timeoutMs: 350 }))
   await first
-  // It would wait for ever.
+  // With a remaining hold, it would wait forever.
   await signIn.renew(await signIn.token())
   assert.deepEqual(seen.twice, [])
 })
@@ -124,38 +124,38 @@ for (const shared of [true, false]) {
 test('an exchange of a killed worker blocks renewals no longer than its lease', { timeout: 30_000 }, async () => {
   const other = await serve(async () => ({ access_token: 'there', token_type: 'Bearer', expires_in: 600 }))
   const { seen, answer: handleForm } = identityProvider(other, 1)
-  let [exchanging, exchangeAnswered] = []
-  const began = new Promise((resolve) => (exchanging = resolve))
-  const over = new Promise((resolve) => (exchangeAnswered = resolve))
+  let [exchanging, allowResponse] = []
+  const exchangeStarted = new Promise((resolve) => (exchanging = resolve))
+  const responseAllowed = new Promise((resolve) => (allowResponse = resolve))
   // The exchange gets its response after all callers have left.
   const issuer = await serve(async (form) => {
     if (form.has('subject_token')) {
       exchanging()
-      await over
+      await responseAllowed
     }
     return handleForm(form)
   })
   const [client, resourceClient] = [issuer, other].map((at) => clientAt(at, { fetch: globalThis.fetch }))
   const [store, options] = [new MemoryStore(), { subject: 'ann', leaseMs: 500 }]
   let isKilled = false
-  const verb = (name) => async (...all) => {
+  const method = (name) => async (...all) => {
     if (isKilled) throw new Error('killed')
     return store[name](...all)
   }
-  const dying = { load: verb('load'), save: verb('save'), lease: verb('lease'), remove: verb('remove') }
-  const localSource = client.source(undefined, { store: dying, ...options })
+  const killableStore = { load: method('load'), save: method('save'), lease: method('lease'), remove: method('remove') }
+  const localSource = client.source(undefined, { store: killableStore, ...options })
   await localSource.logIn(loginAt(issuer))
-  const elsewhere = client.source(undefined, { store, ...options })
+  const otherSource = client.source(undefined, { store, ...options })
   const exchange = resourceClient.source(undefined, { identityProvider: client, signIn: localSource }).token()
-  await began
+  await exchangeStarted
   const before = seen.spent.size
-  const renewal = elsewhere.renew(await elsewhere.token())
+  const renewal = otherSource.renew(await otherSource.token())
   await sleep(1_000)
   assert.equal(seen.spent.size, before, 'the lease is extended')
   isKilled = true
   await renewal
   assert.equal(seen.spent.size, before + 1)
-  exchangeAnswered()
+  allowResponse()
   await exchange
 })
 

@@ -26,7 +26,7 @@ async function signedIn(client) {
   return client.redeem(flow, await followToCallback(url, redirectUri))
 }
 
-/** How many token requests either server got. */
+/** The numbers of token requests at the two servers. */
 const requests = async () => [(await idp.counters()).token_requests, (await twin.counters()).token_requests]
 const since = async (before) => (await requests()).map((count, index) => count - before[index])
 
@@ -174,7 +174,7 @@ test('an incomplete sign-in is rejected', async () => {
 })
 
 /** The same ID token, but expired. Its signature was verified when it was received. */
-function ended(idToken) {
+function expiredIdToken(idToken) {
   const [header, payload, signature] = idToken.split('.')
   const claims = { ...JSON.parse(Buffer.from(payload, 'base64url')), exp: Math.floor(Date.now() / 1000) - 1 }
   return [header, Buffer.from(JSON.stringify(claims)).toString('base64url'), signature].join('.')
@@ -193,7 +193,7 @@ test('idjag-renew-order: of the valid credentials, the most recent is used first
   const seen = []
   for (const { id_jag_expires: assertionExpires, id_token_expires: idTokenExpires = 0, refresh_token: refreshes } of cases) {
     const stored = JSON.parse(signed.serialize())
-    if (idTokenExpires < now) Object.assign(stored, { id_token: ended(signed.idToken), received_at: stored.received_at - 60 })
+    if (idTokenExpires < now) Object.assign(stored, { id_token: expiredIdToken(signed.idToken), received_at: stored.received_at - 60 })
     if (!refreshes) delete stored.refresh_token
     const signIn = client.source(Tokens.deserialize(JSON.stringify(stored)))
     const source = resourceClient.source(undefined, { identityProvider: client, signIn, scope: 'read' })

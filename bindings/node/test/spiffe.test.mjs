@@ -16,7 +16,7 @@ async function client(certificate, trust = { onlyCa: ca }) {
 
 const token = async (...args) => (await client(...args)).clientCredentials().token()
 
-/** What the server was asked; `fetch` cannot be given an authority. */
+/** The requests that the server received. Not with `fetch`, which cannot use a custom certificate authority. */
 function log() {
   return new Promise((done, fail) => {
     get(`${base}/_twin/log`, { ca, agent: false }, (reply) => {

@@ -14,14 +14,14 @@ const server = Server.fromMetadata(base, {
 }, { transport })
 
 const refused = async () => { throw Object.assign(new Error('refused'), { code: 'ECONNREFUSED' }) }
-const never = () => new Promise(() => {})
+const pendingForever = () => new Promise(() => {})
 const createClient = (options) => new Client(server, { clientId: 'id', clientSecret: 'secret', ...options })
-const [native, sending, hanging] = [{}, { send: refused }, { send: never, timeoutMs: 200 }].map(createClient)
+const [native, sending, hanging] = [{}, { send: refused }, { send: pendingForever, timeoutMs: 200 }].map(createClient)
 const source = native.clientCredentials({ origins: [base] })
 const grants = new Grants(native, new MemoryStore())
 const verifier = new AccessTokenVerifier(server, { audience: 'api' })
-const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url')
-const accessToken = `${part({ alg: 'RS256', typ: 'at+jwt', kid: 'a' })}.${part({ iss: base })}.AAAA`
+const encodeJson = (value) => Buffer.from(JSON.stringify(value)).toString('base64url')
+const accessToken = `${encodeJson({ alg: 'RS256', typ: 'at+jwt', kid: 'a' })}.${encodeJson({ iss: base })}.AAAA`
 const down = { load: refused, save: refused, lease: refused }
 
 const calls = {

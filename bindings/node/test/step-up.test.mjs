@@ -20,7 +20,7 @@ async function login(client, more) {
   return client.redeem(flow, await followToCallback(url, redirectUri))
 }
 
-const called = (twin, client, tokens) =>
+const callApi = (twin, client, tokens) =>
   client.source(tokens, { origins: [twin.base] }).fetch(`${twin.base}/api/echo`)
 
 for (const [name, twin] of Object.entries({ generic, fapi })) {
@@ -28,19 +28,19 @@ for (const [name, twin] of Object.entries({ generic, fapi })) {
     const client = await createClient(twin)
     await twin.stepUp({ acr_values: ['phr', 'mfa'], max_age: 60 })
     const first = await login(client)
-    let requiredStepUp = stepUp(await called(twin, client, first))
+    let requiredStepUp = stepUp(await callApi(twin, client, first))
     assert.deepEqual(requiredStepUp, { acr_values: ['phr', 'mfa'], max_age: 60 })
     const second = await login(client, { stepUp: requiredStepUp, tokens: first })
-    assert.equal((await called(twin, client, second)).status, 200)
+    assert.equal((await callApi(twin, client, second)).status, 200)
     assert.deepEqual(second.warnings, [])
 
     // An authentication context that the user cannot provide.
     await twin.stepUp({ acr_values: ['hardware'] })
     await twin.claim('acr', 'pwd')
-    requiredStepUp = stepUp(await called(twin, client, second))
+    requiredStepUp = stepUp(await callApi(twin, client, second))
     const third = await login(client, { stepUp: requiredStepUp, tokens: second })
     assert.deepEqual(third.warnings, ['acr_not_met'])
-    requiredStepUp = stepUp(await called(twin, client, third))
+    requiredStepUp = stepUp(await callApi(twin, client, third))
     assert.equal((await rejection(login(client, { stepUp: requiredStepUp, tokens: third }))).code, 'step_up.repeated')
   })
 }
@@ -61,10 +61,10 @@ test('claims that the API requires are requested in another login', async () => 
   const client = await createClient(generic)
   await generic.stepUp({ claims: { access_token: { acrs: { essential: true, value: 'c1' } } } })
   const first = await login(client)
-  const reply = await called(generic, client, first)
+  const reply = await callApi(generic, client, first)
   assert.equal(reply.status, 401)
   const second = await login(client, { stepUp: stepUp(reply), tokens: first })
-  assert.equal((await called(generic, client, second)).status, 200)
+  assert.equal((await callApi(generic, client, second)).status, 200)
 })
 
 test('the tokens of a step-up are stored separately from the ordinary ones', async () => {
@@ -73,7 +73,7 @@ test('the tokens of a step-up are stored separately from the ordinary ones', asy
   const client = await createClient(generic)
   const first = await login(client)
   await generic.stepUp({ acr_values: ['phr'] })
-  const requiredStepUp = stepUp(await called(generic, client, first))
+  const requiredStepUp = stepUp(await callApi(generic, client, first))
   const second = await login(client, { stepUp: requiredStepUp, tokens: first })
   const grants = new Grants(client, new MemoryStore())
   await grants.logIn('ann', first)

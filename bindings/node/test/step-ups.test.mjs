@@ -62,18 +62,18 @@ test('an evicted step-up that cannot be revoked is reported', async () => {
   assert.ok(stored.includes('acr-8') && !stored.includes('acr-0'))
 })
 
-/** A store that does something else before its operation of this number. */
+/** A store that calls `meanwhile` before the operation with this number. */
 function interrupted(store, number, meanwhile) {
   let count = 0
-  const come = async () => {
+  const beforeOperation = async () => {
     count += 1
     if (count === number) await meanwhile()
   }
-  const calls = ['load', 'save', 'lease', 'remove', 'scan'].map((verb) => [verb, async (...all) => {
-    await come()
+  const methods = ['load', 'save', 'lease', 'remove', 'scan'].map((verb) => [verb, async (...all) => {
+    await beforeOperation()
     return store[verb](...all)
   }])
-  return { store: Object.fromEntries(calls), isOver: () => count < number }
+  return { store: Object.fromEntries(methods), isOver: () => count < number }
 }
 
 test('a logout concurrent with a step-up login leaves no tokens of it', async () => {
@@ -84,10 +84,10 @@ test('a logout concurrent with a step-up login leaves no tokens of it', async ()
       await others.logIn('ann', login(undefined, { access_token: 'ordinary' }))
       const [comes, leaves] = [(grants) => grants.logIn('ann', login('phr')), (grants) => grants.logOut('ann')]
       const [first, second] = isLogout ? [leaves, comes] : [comes, leaves]
-      const crossed = interrupted(store, number, () => second(others))
+      const interruptedStore = interrupted(store, number, () => second(others))
       let failure
-      await first(new Grants(client, crossed.store)).catch((error) => { failure = error })
-      isOver = crossed.isOver()
+      await first(new Grants(client, interruptedStore.store)).catch((error) => { failure = error })
+      isOver = interruptedStore.isOver()
       if (failure !== undefined) {
         assert.equal(failure.code, 'grant.no_refresh_token')
         assert.ok(seen.revoked.includes('rt-phr'))
@@ -108,23 +108,23 @@ test('an unreadable step-up list is reported, cleared by a logout and rewritten 
   const grants = new Grants(client, store)
   await grants.logIn('ann', login('mfa'))
   const key = `step-ups:${grants.get('ann').key}`
-  const spoil = async (record) => store.save(key, record, (await store.load(key)).version)
+  const overwriteList = async (record) => store.save(key, record, (await store.load(key)).version)
   for (const record of ['[', '{}', '[1]', 'null']) {
-    await spoil(record)
-    const one = await rejection(grants.logOut('ann', { stepUp: { acr_values: ['phr'] } }))
-    assert.equal(one.code, 'stored.malformed', record)
+    await overwriteList(record)
+    const refused = await rejection(grants.logOut('ann', { stepUp: { acr_values: ['phr'] } }))
+    assert.equal(refused.code, 'stored.malformed', record)
     assert.equal((await store.load(key)).record, record, 'left as it was')
     assert.equal((await rejection(grants.logOut('ann'))).code, 'stored.malformed', record)
     assert.equal((await store.load(key)).record, '', 'cleared')
     await grants.logOut('ann')
   }
-  await spoil('[')
+  await overwriteList('[')
   await grants.logIn('ann', login('new'))
   await grants.logOut('ann')
   assert.ok(!(await names(grants)).includes('new'))
 })
 
-/** Takes the refresh token out of what is stored of a step-up, and makes it expire. */
+/** Removes the refresh token from the stored record of a step-up, and makes its access token expire. */
 async function expire(store, grants, acr) {
   const { key } = grants.get('ann', { stepUp: { acr_values: [acr] } })
   const { version, record } = await store.load(key)
@@ -142,26 +142,27 @@ test('a login is not ended by the eviction of another worker', async () => {
         if (isStored) await expire(store, others, 'phr')
         else await store.remove(others.get('ann', { stepUp: { acr_values: ['phr'] } }).key)
         seen.revoked.length = 0
-        const anew = (grants) => grants.logIn('ann', login('phr', { access_token: 'anew', refresh_token: 'rt-anew' }))
-        const makesRoom = (grants) => grants.logIn('ann', login('mfa'))
-        const [first, second] = isLoginFirst ? [anew, makesRoom] : [makesRoom, anew]
-        // The second comes in the middle of the first, and may have to wait for it.
-        let crossing
-        const crossed = interrupted(store, number, async () => {
-          crossing = second(new Grants(client, store))
-          crossing.catch(() => {})
-          await Promise.race([crossing, new Promise((wake) => setTimeout(wake, 40))])
+        const newLogin = login('phr', { access_token: 'anew', refresh_token: 'rt-anew' })
+        const logInAgain = (grants) => grants.logIn('ann', newLogin)
+        const logInForOther = (grants) => grants.logIn('ann', login('mfa'))
+        const [first, second] = isLoginFirst ? [logInAgain, logInForOther] : [logInForOther, logInAgain]
+        // The second starts in the middle of the first, and may have to wait for it.
+        let secondCall
+        const interruptedStore = interrupted(store, number, async () => {
+          secondCall = second(new Grants(client, store))
+          secondCall.catch(() => {})
+          await Promise.race([secondCall, new Promise((wake) => setTimeout(wake, 40))])
         })
-        await first(new Grants(client, crossed.store))
-        await crossing
-        isOver = crossed.isOver()
+        await first(new Grants(client, interruptedStore.store))
+        await secondCall
+        isOver = interruptedStore.isOver()
         if (isOver) break
-        const what = `operation ${number}, ${isStored}, ${isLoginFirst}`
+        const message = `operation ${number}, ${isStored}, ${isLoginFirst}`
         const token = await new Grants(client, store).get('ann', { stepUp: { acr_values: ['phr'] } }).token()
-        assert.equal(token.accessToken, 'anew', what)
-        assert.deepEqual(await names(others), ['mfa', 'phr'], what)
-        assert.ok((await store.load(`step-ups:${others.get('ann').key}`)).record.includes('phr'), what)
-        assert.ok(!seen.revoked.includes('rt-anew'), what)
+        assert.equal(token.accessToken, 'anew', message)
+        assert.deepEqual(await names(others), ['mfa', 'phr'], message)
+        assert.ok((await store.load(`step-ups:${others.get('ann').key}`)).record.includes('phr'), message)
+        assert.ok(!seen.revoked.includes('rt-anew'), message)
       }
     }
   }
@@ -173,26 +174,26 @@ test('entries that a crashed worker listed but never stored are evicted first', 
   await grants.logIn('ann', login('first'))
   const list = `step-ups:${grants.get('ann').key}`
   const { version, record } = await store.load(list)
-  const dead = Array.from({ length: 7 }, (_, number) => JSON.stringify({ acr_values: [`dead-${number}`] }))
+  const unstored = Array.from({ length: 7 }, (_, number) => JSON.stringify({ acr_values: [`dead-${number}`] }))
   const [first] = JSON.parse(record)
-  assert.ok(await store.save(list, JSON.stringify([first, ...dead.map((one) => ({ ...first, ...JSON.parse(one) }))]), version))
+  assert.ok(await store.save(list, JSON.stringify([first, ...unstored.map((one) => ({ ...first, ...JSON.parse(one) }))]), version))
   // The last of them is in use: its lease is held.
   const { key } = grants.get('ann', { stepUp: { acr_values: ['dead-6'] } })
   assert.ok(!(await store.lease(`step-ups:${key}`, 'another', 10_000) > 0))
   await grants.logIn('ann', login('next'))
-  const left = JSON.parse((await store.load(list)).record).map(({ acr_values: [name] }) => name)
-  assert.deepEqual(left, ['first', 'dead-6', 'next'])
+  const remaining = JSON.parse((await store.load(list)).record).map(({ acr_values: [name] }) => name)
+  assert.deepEqual(remaining, ['first', 'dead-6', 'next'])
   assert.deepEqual(await names(grants), ['first', 'next'])
 })
 
 /** A store that fails while it is down. */
 function failing(store) {
   const state = { isDown: false }
-  const calls = ['load', 'save', 'lease', 'remove', 'scan'].map((verb) => [verb, async (...all) => {
+  const methods = ['load', 'save', 'lease', 'remove', 'scan'].map((verb) => [verb, async (...all) => {
     if (state.isDown) throw new Error('down')
     return store[verb](...all)
   }])
-  return [Object.fromEntries(calls), state]
+  return [Object.fromEntries(methods), state]
 }
 
 test('a login whose record could not be stored is discarded after a logout', async () => {

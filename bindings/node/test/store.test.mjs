@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { followToCallback, core, rejection, twins } from './helper.mjs'
-import { MemoryStore, age } from './memory.mjs'
+import { MemoryStore, expireStoredTokens } from './memory.mjs'
 
 const { Client, DeniedError, LostError, MisuseError, Tokens, UntrustedError, discover } = core
 const { generic: twin } = await twins()
@@ -20,7 +20,7 @@ async function signIn() {
 async function longAgo(store, subject, tokens) {
   const source = client.source(undefined, { store, subject })
   await source.logIn(tokens ?? (await signIn()))
-  await age(store, source.key)
+  await expireStoredTokens(store, source.key)
 }
 
 test('eight workers with fifty callers each use the refresh token once', async () => {

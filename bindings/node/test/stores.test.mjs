@@ -12,7 +12,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import { inspect } from 'node:util'
 import { Worker } from 'node:worker_threads'
 import { followToCallback, core, freePort, listen, rejection, twins } from './helper.mjs'
-import { age } from './memory.mjs'
+import { expireStoredTokens } from './memory.mjs'
 import { storeAt } from './places.mjs'
 import { PASSWORD, postgresServer, redisServer } from './servers.mjs'
 
@@ -57,12 +57,12 @@ async function signIn(client) {
 }
 
 /** An old login: the stored tokens have expired. */
-async function longAgo(config) {
+async function storeExpiredLogin(config) {
   const store = storeAt(config.place)
   const client = createClient(config)
   const source = client.source(undefined, { store, subject: 'ann' })
   await source.logIn(await signIn(client))
-  await age(store, source.key)
+  await expireStoredTokens(store, source.key)
 }
 
 const starts = {
@@ -76,13 +76,13 @@ const starts = {
 
 const send = (worker, message) => (worker.postMessage ?? worker.send).call(worker, message)
 
-/** Starts them, and lets them all begin at once; for each, what it said, and how it ended. */
-async function workers(start, config) {
+/** Starts the workers and lets them begin at once; returns a promise for each, of its tokens and its exit. */
+async function startWorkers(start, config) {
   const all = Array.from({ length: WORKERS }, () => start(config))
   const ends = all.map(async (worker) => {
     const messages = []
     worker.on('message', (message) => messages.push(message))
-    // What a process said last may arrive after its end.
+    // The last message of a process may arrive after its exit.
     const disconnected = worker.postMessage ? undefined : once(worker, 'disconnect')
     const [code, signal] = await once(worker, 'exit')
     await disconnected
@@ -97,9 +97,9 @@ for (const kind of Object.keys(newPlace)) {
   for (const [workerKind, start] of Object.entries(starts)) {
     test(`workers with twenty callers each use the refresh token once: ${workerKind}, ${kind}`, async () => {
       const config = storeConfig(await newPlace[kind]())
-      await longAgo(config)
+      await storeExpiredLogin(config)
       const before = await twin.counters()
-      const ended = await Promise.all(await workers(start, config))
+      const ended = await Promise.all(await startWorkers(start, config))
       const counters = await twin.counters()
       assert.deepEqual(ended.map(({ code }) => code), Array(WORKERS).fill(0))
       assert.ok(ended.every(({ tokens }) => tokens.length === 1))
@@ -120,12 +120,12 @@ for (const kind of Object.keys(newPlace)) {
     assert.ok(second > first)
     assert.deepEqual(await one.load('k'), { version: second, record: 'second' })
     assert.equal(await one.lease('k', 'ann', 30_000), undefined)
-    const rest = await two.lease('k', 'ben', 30_000)
-    assert.ok(rest > 0 && rest <= 30_000)
+    const remainingMs = await two.lease('k', 'ben', 30_000)
+    assert.ok(remainingMs > 0 && remainingMs <= 30_000)
     assert.equal(await one.lease('k', 'ann', 0), undefined)
     assert.equal(await two.lease('k', 'ben', 30_000), undefined)
     assert.deepEqual([await one.remove('k'), await one.remove('k')], [true, false])
-    // What was removed leaves an empty record, for others to see.
+    // A removal leaves an empty record, which other workers see.
     const { version, record } = await two.load('k')
     assert.ok(version > second && record === '')
     await assert.rejects(one.load(7), TypeError)
@@ -133,12 +133,12 @@ for (const kind of Object.keys(newPlace)) {
 }
 
 /** One of six workers is killed while its refresh is on the way, and the others go on. */
-async function killed(kind) {
+async function killHolder(kind) {
   let holder
   let held
   const isHeld = new Promise((done) => { held = done })
   // Delays one refresh, and forwards all other requests.
-  const front = await listen(async (request, response) => {
+  const delayingProxy = await listen(async (request, response) => {
     const chunks = await request.toArray()
     const body = Buffer.concat(chunks)
     if (holder === undefined && body.includes('grant_type=refresh_token')) {
@@ -149,9 +149,9 @@ async function killed(kind) {
     const reply = await fetch(twin.base + request.url, { method: 'POST', headers: { authorization, 'content-type': type }, body })
     response.writeHead(reply.status, { 'content-type': 'application/json' }).end(await reply.text())
   })
-  const config = storeConfig(await newPlace[kind](), `${front}/token`)
-  await longAgo(config)
-  const ends = await workers(starts.child_process, config)
+  const config = storeConfig(await newPlace[kind](), `${delayingProxy}/token`)
+  await storeExpiredLogin(config)
+  const ends = await startWorkers(starts.child_process, config)
   await isHeld
   process.kill(holder, 'SIGKILL')
   const ended = await Promise.all(ends)
@@ -167,7 +167,7 @@ async function killed(kind) {
 test('a worker is killed during a refresh', { concurrency: true }, async (t) => {
   const before = await twin.counters()
   const kinds = Object.keys(newPlace)
-  await Promise.all(kinds.map((kind) => t.test(`a killed worker does not block the others beyond its lease: ${kind}`, () => killed(kind))))
+  await Promise.all(kinds.map((kind) => t.test(`a killed worker does not block the others beyond its lease: ${kind}`, () => killHolder(kind))))
   const counters = await twin.counters()
   // A login and one refresh of each.
   assert.equal(counters.token_requests - before.token_requests, 2 * kinds.length)
@@ -215,14 +215,14 @@ test('a source stores when its grant is due', async () => {
 
 test('a truncated record is reported as malformed and not overwritten', async () => {
   const config = storeConfig(newPlace.FileStore())
-  await longAgo(config)
+  await storeExpiredLogin(config)
   const store = storeAt(config.place)
   const [key] = await store.keys()
   const name = readdirSync(config.place.path).find((file) => file.endsWith('.json'))
   const file = path.join(config.place.path, name)
   const whole = readFileSync(file)
-  const cut = whole.subarray(0, whole.length / 2)
-  writeFileSync(file, cut)
+  const truncated = whole.subarray(0, whole.length / 2)
+  writeFileSync(file, truncated)
   // The same applies to a custom store around it.
   const wrapped = {
     load: (...verb) => store.load(...verb),
@@ -236,7 +236,7 @@ test('a truncated record is reported as malformed and not overwritten', async ()
     assert.ok(error instanceof MisuseError)
     assert.deepEqual([error.code, error.endpoint, error.advice], ['stored.malformed', 'store', 'reauthorize'])
   }
-  assert.deepEqual(readFileSync(file), cut)
+  assert.deepEqual(readFileSync(file), truncated)
   assert.equal(await store.remove(key), true)
   await sources[0].logIn(await signIn(client))
   assert.ok(await sources[1].token())

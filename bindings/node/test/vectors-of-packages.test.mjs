@@ -7,12 +7,13 @@ import { core, listen, rejection, root } from './helper.mjs'
 
 const { Network, ResourceConnection, fixedToken } = core
 const { vectors } = JSON.parse(await readFile(path.join(root, 'tests/vectors/vectors.json'), 'utf8'))
-const named = (...beginnings) => vectors.filter(({ id }) => beginnings.some((beginning) => id.startsWith(beginning)))
+const vectorsStartingWith = (...beginnings) =>
+  vectors.filter(({ id }) => beginnings.some((beginning) => id.startsWith(beginning)))
 
 // Of URLs that are right the package shows the text as given: their normal form is what it sends.
-const noResources = named('mcp-resource-').filter(({ expected }) => expected.error)
+const noResources = vectorsStartingWith('mcp-resource-').filter(({ expected }) => expected.error)
 // Addresses that are allowed would be connected to: those are asked of the transport, in Rust.
-const addresses = named('ssrf-ip-', 'ssrf-host-').filter(({ expected }) => !expected.allowed)
+const addresses = vectorsStartingWith('ssrf-ip-', 'ssrf-host-').filter(({ expected }) => !expected.allowed)
 
 async function code(url, policy) {
   const network = new Network({ addresses: policy, proxy: 'direct', connectTimeoutMs: 500 })

@@ -19,7 +19,7 @@ const seconds = (date) => (date === undefined ? null : date.getTime() / 1000)
 /** Header fields as a driver hands them over: each byte of the text's UTF-8 a character. */
 const bytes = (text) => Buffer.from(text, 'utf8').toString('latin1')
 
-/** What a source of assertions reads. */
+/** The assertions that a source returns. */
 const folder = mkdtempSync(join(tmpdir(), 'oauth-vectors-'))
 process.on('exit', () => rmSync(folder, { recursive: true }))
 const file = join(folder, 'assertion')
@@ -79,14 +79,14 @@ class Party {
     const { id, secret, auth, auth_options: options, registration, redirect_uris: redirectUris, headers } = this.#client
     const { dpop } = this.#client
     const { network_certificate: clientCertificate, ...registered } = registration
-    const made = AUTH[auth]?.(secret, named(options))
+    const made = AUTH[auth]?.(secret, toCamelCaseNames(options))
     const client = new Client(this.server(), {
       clientId: id,
       clientSecret: made ? undefined : secret ?? undefined,
       clientAuth: made ?? auth ?? undefined,
       redirectUris: redirectUris ?? undefined,
       headers,
-      ...named(registered),
+      ...toCamelCaseNames(registered),
       network: clientCertificate === undefined ? undefined : new Network({ clientCertificate }),
       dpopKey: dpop === null ? undefined : dpopKey(dpop),
       ...more,
@@ -134,7 +134,7 @@ class Party {
     if (typeof rest.expires_at === 'number') rest.expires_at = new Date(rest.expires_at * 1000)
     const lasts = /^(verify|take)_/.test(name) || this.#client.dpop !== null
     const client = lasts ? this.#verifying() : this.client()
-    return client.exchange[camel(name)](named(rest), { moment: this.#moment })
+    return client.exchange[camel(name)](toCamelCaseNames(rest), { moment: this.#moment })
   }
 
   #calls = {
@@ -188,8 +188,8 @@ class Party {
         return new Response()
       }
       // A source goes by the system's clock, and would renew what was received long ago.
-      const ageless = { ...JSON.parse(this.#held(tokens).serialize()), expires_in: null }
-      const held = Tokens.deserialize(JSON.stringify(ageless))
+      const withoutLifetime = { ...JSON.parse(this.#held(tokens).serialize()), expires_in: null }
+      const held = Tokens.deserialize(JSON.stringify(withoutLifetime))
       const source = this.client({ fetch }).source(held, { origins: origins ?? undefined })
       this.#show(source)
       await source.fetch(url, { method: body === null ? 'GET' : 'POST', headers, body: body ?? undefined })
@@ -306,13 +306,14 @@ const camel = (name) => name.replace(/_(.)/g, (_, letter) => letter.toUpperCase(
 const snake = (name) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
 
 /** Options, by the names that this language has for them. */
-const named = (options) => Object.fromEntries(Object.entries(options).map(([name, value]) => [camel(name), value]))
+const toCamelCaseNames = (options) =>
+  Object.fromEntries(Object.entries(options).map(([name, value]) => [camel(name), value]))
 
 /** The members of a record that are set, including those that are not enumerable. */
 function members(record) {
-  const plain = (value) => (value instanceof Date ? seconds(value) : value)
+  const toJsonValue = (value) => (value instanceof Date ? seconds(value) : value)
   const isEmpty = (value) => value === undefined || (typeof value === 'object' && Object.keys(value).length === 0)
-  const fields = Object.getOwnPropertyNames(record).map((name) => [snake(name), plain(record[name])])
+  const fields = Object.getOwnPropertyNames(record).map((name) => [snake(name), toJsonValue(record[name])])
   return Object.fromEntries(fields.filter(([, value]) => !isEmpty(value)))
 }
 

@@ -17,7 +17,7 @@ const { privateKey, publicKey } = generateKeyPairSync('ec', {
 const jwks = { keys: [{ ...publicKey, kid: '1', alg: 'ES256', use: 'sig' }] }
 const now = () => Math.floor(Date.now() / 1000)
 
-function signed(typ, claims) {
+function signJwt(typ, claims) {
   const encode = (part) => Buffer.from(JSON.stringify(part)).toString('base64url')
   const input = `${encode({ alg: 'ES256', kid: '1', typ })}.${encode(claims)}`
   const signature = sign('sha256', Buffer.from(input), { key: privateKey, dsaEncoding: 'ieee-p1363' })
@@ -38,13 +38,13 @@ async function issuer() {
     id_token_signing_alg_values_supported: ['ES256'],
   }
   const server = Server.fromMetadata(base, metadata, { transport: 'loopback_http' })
-  const token = (more = {}, typ = 'at+jwt') => signed(typ, {
+  const token = (more = {}, typ = 'at+jwt') => signJwt(typ, {
     iss: base, aud: AUDIENCE, sub: 'u', client_id: 'c', jti: 'j', scope: 'read', iat: now(), exp: now() + 60, ...more,
   })
-  const logout = (more) => signed('logout+jwt', {
+  const logout = (more) => signJwt('logout+jwt', {
     iss: base, aud: 'id', iat: now(), exp: now() + 60, events: { [EVENT]: {} }, ...more,
   })
-  const idToken = (more, typ = 'JWT') => signed(typ, {
+  const idToken = (more, typ = 'JWT') => signJwt(typ, {
     iss: base, aud: 'id', sub: 'u', iat: now(), exp: now() + 60, ...more,
   })
   return { base, server, asked: requests, token, logout, idToken }
@@ -79,7 +79,7 @@ test('the algorithm of a published key applies if the metadata names none', asyn
     const server = Server.fromMetadata(base, { issuer: base, jwks_uri: `${place}/jwks` }, { transport: 'loopback_http' })
     const verifier = new AccessTokenVerifier(server, { audience: AUDIENCE })
     assert.equal((await verifier.verify(token())).subject, 'u')
-    // The public key as a shared secret, no signature at all, and another algorithm than the key's.
+    // The public key as a shared secret, no signature at all, and an algorithm other than the key's.
     const [, claims] = token().split('.')
     const forged = (alg) => `${Buffer.from(JSON.stringify({ alg, kid: '1', typ: 'at+jwt' })).toString('base64url')}.${claims}`
     const text = JSON.stringify(keys.keys[0])
@@ -138,9 +138,9 @@ test('exported keys are imported by another process', async () => {
   assert.equal(first.exportKeys(), undefined)
   await first.verify(token())
   const stored = first.exportKeys()
-  const cold = started()
-  cold.importKeys(stored)
-  await cold.verify(token())
+  const second = started()
+  second.importKeys(stored)
+  await second.verify(token())
   const client = new Client(server, { clientId: 'id', clientAuth: 'none' })
   client.importKeys(stored)
   assert.equal(client.exportKeys(), stored)
@@ -158,9 +158,9 @@ for (const tenant of ['{tenantid}', '9188040d-6c67-4c5b-b112-36a304b66dad', 'oth
       reply.setHeader('content-type', 'application/json').end(JSON.stringify({ keys }))
     })
     const server = provider('microsoft-entra', { variables: { tenant: 'common' }, loopback: base })
-    const tid = '9188040d-6c67-4c5b-b112-36a304b66dad'
-    const iss = `${base}/${tid}/v2.0`
-    const token = signed('JWT', { iss, tid, aud: AUDIENCE, sub: 'u', azp: 'c', iat: now(), exp: now() + 60 })
+    const tenantId = '9188040d-6c67-4c5b-b112-36a304b66dad'
+    const iss = `${base}/${tenantId}/v2.0`
+    const token = signJwt('JWT', { iss, tid: tenantId, aud: AUDIENCE, sub: 'u', azp: 'c', iat: now(), exp: now() + 60 })
     const verifier = new AccessTokenVerifier(server, { audience: AUDIENCE, profile: 'entra', algs: ['ES256'] })
     if (tenant !== 'other') {
       assert.equal((await verifier.verify(token)).issuer, iss)
@@ -281,11 +281,11 @@ test('the jwt profile accepts a plain JWT but not an ID token', async () => {
   const { base, server, idToken } = await issuer()
   const verifier = new AccessTokenVerifier(server, { audience: AUDIENCE, profile: 'jwt' })
   const claims = { iss: base, sub: 'client', aud: AUDIENCE, iat: now(), exp: now() + 60, scope: ['read'] }
-  const verified = await verifier.verify(signed('JWT', claims), { scope: 'read' })
+  const verified = await verifier.verify(signJwt('JWT', claims), { scope: 'read' })
   assert.deepEqual([verified.subject, verified.clientId, verified.scope], ['client', undefined, ['read']])
   assert.equal((await rejection(verifier.verify(idToken()))).code, 'jwt.audience')
-  const aimed = verifier.verify(idToken({ aud: AUDIENCE, nonce: 'n' }))
-  assert.equal((await rejection(aimed)).code, 'jwt.unexpected_claim')
+  const verifying = verifier.verify(idToken({ aud: AUDIENCE, nonce: 'n' }))
+  assert.equal((await rejection(verifying)).code, 'jwt.unexpected_claim')
 })
 
 test('an API may have several audiences, but needs at least one', async () => {
@@ -323,8 +323,8 @@ test('endSessionUrl contains the logout parameters', async () => {
   assert.deepEqual(Object.fromEntries(url.searchParams), {
     id_token_hint: 'a.b.c', logout_hint: 'u', client_id: 'id', post_logout_redirect_uri: 'https://rp.example/bye', state: 's', ui_locales: 'de en',
   })
-  const refused = () => client.endSessionUrl({ postLogoutRedirectUri: 'http://rp.example/bye' })
-  assert.throws(refused, { code: 'redirect_uri.refused' })
+  const requestWithHttpUri = () => client.endSessionUrl({ postLogoutRedirectUri: 'http://rp.example/bye' })
+  assert.throws(requestWithHttpUri, { code: 'redirect_uri.refused' })
   const without = Server.fromMetadata(base, { issuer: base }, { transport: 'loopback_http' })
   assert.throws(() => new Client(without, { clientId: 'id' }).endSessionUrl(), { code: 'endpoint.missing' })
 })

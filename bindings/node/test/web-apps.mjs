@@ -5,7 +5,9 @@ import { createRequire } from 'node:module'
 import path from 'node:path'
 import { after } from 'node:test'
 import { root } from './helper.mjs'
-import { called, echoed, hello, hono as fetchHono, put, standard as fetchStandard, whose } from './web-fetch-apps.mjs'
+import {
+  apiStatus, describeCart, describePut, hello, hono as fetchHono, standard as fetchStandard, statusOrCode,
+} from './web-fetch-apps.mjs'
 
 const require = createRequire(import.meta.url)
 const tools = createRequire(path.join(root, 'tests/web/node/package.json'))
@@ -22,12 +24,12 @@ function http(site, { api }) {
   const [visit, errors] = [site.express(), site.expressErrors()]
   const pages = {
     'GET /': [(request, response, next) => next(), hello],
-    'GET /me': [site.required, whose],
-    'GET /deep/me': [site.required, whose],
-    'POST /cart': [site.required, async (user, request) => put(user, Buffer.concat(await request.toArray()))],
+    'GET /me': [site.required, describeCart],
+    'GET /deep/me': [site.required, describeCart],
+    'POST /cart': [site.required, async (user, request) => describePut(user, Buffer.concat(await request.toArray()))],
     'GET /pay': [site.required({ acr: ['mfa'] }), ({ acr }) => acr],
-    'GET /call': [site.required, called(api)],
-    'GET /echo': [site.required, echoed(api)],
+    'GET /call': [site.required, statusOrCode(api)],
+    'GET /echo': [site.required, apiStatus(api)],
   }
   return (request, response) => {
     const end = (status, text) => {
@@ -53,16 +55,16 @@ function hono(site, options) {
 /** Both majors; the newer one with a parser that reads forms before the site does. */
 const express = (name) => (site, { api }) => {
   const make = tools(name)
-  const deep = make.Router().get('/me', site.required, (req, res) => res.send(whose(req.user)))
+  const deep = make.Router().get('/me', site.required, (req, res) => res.send(describeCart(req.user)))
   const app = make()
   if (name === 'express') app.use(make.urlencoded({ extended: false }))
   app.use(site.express())
   app.get('/', (req, res) => res.send(hello(req.user)))
-  app.get('/me', site.required, (req, res) => res.send(whose(req.user)))
-  app.post('/cart', site.required, make.text(), (req, res) => res.send(put(req.user, req.body)))
+  app.get('/me', site.required, (req, res) => res.send(describeCart(req.user)))
+  app.post('/cart', site.required, make.text(), (req, res) => res.send(describePut(req.user, req.body)))
   app.get('/pay', site.required({ acr: ['mfa'] }), (req, res) => res.send(req.user.acr))
-  app.get('/call', site.required, (req, res, next) => called(api)(req.user).then((text) => res.send(text), next))
-  app.get('/echo', site.required, (req, res, next) => echoed(api)(req.user).then((text) => res.send(text), next))
+  app.get('/call', site.required, (req, res, next) => statusOrCode(api)(req.user).then((text) => res.send(text), next))
+  app.get('/echo', site.required, (req, res, next) => apiStatus(api)(req.user).then((text) => res.send(text), next))
   app.use('/deep', deep)
   app.use(site.expressErrors())
   app.use((error, req, res, next) => res.status(500).send('failed'))
@@ -81,12 +83,13 @@ async function fastify(site, { api, server }) {
   app.register(async (scoped) => {
     const required = { preHandler: site.required }
     scoped.get('/', async ({ user }) => hello(user))
-    scoped.get('/me', required, async ({ user }) => whose(user))
-    scoped.post('/cart', required, async ({ user, body }) => put(user, body))
+    scoped.get('/me', required, async ({ user }) => describeCart(user))
+    scoped.post('/cart', required, async ({ user, body }) => describePut(user, body))
     scoped.get('/pay', { preHandler: site.required({ acr: ['mfa'] }) }, async ({ user }) => user.acr)
-    scoped.get('/call', required, async ({ user }) => called(api)(user))
-    scoped.get('/echo', required, async ({ user }) => echoed(api)(user))
-    scoped.register(async (deep) => deep.get('/me', required, async ({ user }) => whose(user)), { prefix: '/deep' })
+    scoped.get('/call', required, async ({ user }) => statusOrCode(api)(user))
+    scoped.get('/echo', required, async ({ user }) => apiStatus(api)(user))
+    const plugin = async (deep) => deep.get('/me', required, async ({ user }) => describeCart(user))
+    scoped.register(plugin, { prefix: '/deep' })
   })
   app.setErrorHandler((_, request, reply) => reply.code(500).send('failed'))
   await app.ready()

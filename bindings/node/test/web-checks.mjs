@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { request } from 'node:http'
 import { core } from './helper.mjs'
-import { admissions } from './web-fetch-apps.mjs'
+import { admitFunctions } from './web-fetch-apps.mjs'
 
 /** One request, with exactly these header fields: `fetch` would say that it is a script. */
 function sendRequest(url, { method = 'GET', headers = {}, body } = {}) {
@@ -101,8 +101,8 @@ export const checks = [
     const { url, text } = await ann.open(`${base}/deep/me?a=1`)
     assert.deepEqual([url.href, text], [`${base}/deep/me?a=1`, `${ANN} has 3`])
     const headers = { origin: new URL(base).origin }
-    const out = await ann.open(`${base}/auth/logout?return_to=/shop/`, { method: 'POST', headers })
-    assert.deepEqual([out.url.href, out.text], [`${base}/`, 'Hello, stranger'])
+    const logout = await ann.open(`${base}/auth/logout?return_to=/shop/`, { method: 'POST', headers })
+    assert.deepEqual([logout.url.href, logout.text], [`${base}/`, 'Hello, stranger'])
   }],
   ['a script gets 401 and no redirect', async ({ open }) => {
     const { base } = await open()
@@ -116,17 +116,17 @@ export const checks = [
     const shop = await open()
     const ann = await signedIn(shop)
     const form = { method: 'POST', body: '2 pens', headers: { 'content-type': 'text/plain' } }
-    const foreign = { ...form, headers: { ...form.headers, origin: 'https://evil.example' } }
-    assert.equal((await ann.send(`${shop.base}/cart`, foreign)).status, 403)
-    const mine = await ann.send(`${shop.base}/cart`, { ...form, headers: { ...form.headers, origin: shop.base } })
-    assert.equal(await mine.text(), `${ANN} puts 2 pens`, 'the body is the application’s')
+    const crossSite = { ...form, headers: { ...form.headers, origin: 'https://evil.example' } }
+    assert.equal((await ann.send(`${shop.base}/cart`, crossSite)).status, 403)
+    const sameSite = await ann.send(`${shop.base}/cart`, { ...form, headers: { ...form.headers, origin: shop.base } })
+    assert.equal(await sameSite.text(), `${ANN} puts 2 pens`, 'the body is the application’s')
   }],
   ['two tabs sign in concurrently', async ({ open }) => {
     const { base } = await open()
     const ann = new Browser()
-    const back = (url) => url.pathname === '/auth/callback'
-    const first = await ann.open(`${base}/me?tab=1`, { until: back })
-    const second = await ann.open(`${base}/me?tab=2`, { until: back })
+    const isCallback = (url) => url.pathname === '/auth/callback'
+    const first = await ann.open(`${base}/me?tab=1`, { until: isCallback })
+    const second = await ann.open(`${base}/me?tab=2`, { until: isCallback })
     assert.equal((await ann.open(second.url)).url.href, `${base}/me?tab=2`)
     assert.equal((await ann.open(first.url)).url.href, `${base}/me?tab=1`)
   }],
@@ -174,9 +174,9 @@ export const checks = [
     const ann = new Browser()
     assert.equal((await ann.open(`${base}/echo`)).text, '200')
     await twin.revoke()
-    const led = await ann.send(`${base}/echo?a=1`)
-    const location = new URL(led.headers.get('location'), base)
-    assert.deepEqual([led.status, location.pathname, location.searchParams.get('return_to')], [303, '/auth/login', '/echo?a=1'])
+    const redirect = await ann.send(`${base}/echo?a=1`)
+    const location = new URL(redirect.headers.get('location'), base)
+    assert.deepEqual([redirect.status, location.pathname, location.searchParams.get('return_to')], [303, '/auth/login', '/echo?a=1'])
     const { url, text } = await ann.open(location)
     assert.deepEqual([url.href, text], [`${base}/echo?a=1`, '200'])
     await twin.revoke()
@@ -197,8 +197,8 @@ export const checks = [
     const confirmationPage = await ann.open(`${base}/auth/logout`)
     assert.match(confirmationPage.text, /method=post/, 'a link does not sign out')
     const headers = { origin: base, 'content-type': 'application/x-www-form-urlencoded' }
-    const out = await ann.open(`${base}/auth/logout`, { method: 'POST', headers, body: 'return_to=%2F%3Fbye' })
-    assert.deepEqual([out.url.href, out.text], [`${base}/?bye`, 'Hello, stranger'])
+    const logout = await ann.open(`${base}/auth/logout`, { method: 'POST', headers, body: 'return_to=%2F%3Fbye' })
+    assert.deepEqual([logout.url.href, logout.text], [`${base}/?bye`, 'Hello, stranger'])
     assert.equal((await twin.counters()).revocations, before.revocations + 1)
     assert.equal((await thief.open(`${base}/`)).text, 'Hello, stranger', 'a copy is worth nothing')
   }],
@@ -212,8 +212,8 @@ export const checks = [
   ['a return URL on another site is ignored', async ({ open }) => {
     const { base } = await open()
     for (const target of ['https://evil.example/', '//evil.example/', '/\\evil.example/', '/auth/logout']) {
-      const there = await new Browser().open(`${base}/auth/login?return_to=${encodeURIComponent(target)}`)
-      assert.deepEqual([there.url.href, there.text], [`${base}/`, 'Hello, Ann'], target)
+      const finalPage = await new Browser().open(`${base}/auth/login?return_to=${encodeURIComponent(target)}`)
+      assert.deepEqual([finalPage.url.href, finalPage.text], [`${base}/`, 'Hello, Ann'], target)
     }
   }],
   ['a forged Host header is ignored', async ({ open }) => {
@@ -293,7 +293,7 @@ export const checks = [
   }],
 ]
 
-/** What opens applications of this kind, at this provider. */
+/** A function that opens applications of this kind at this provider. */
 export async function opener(twin, { Refuse, Site }, make, serve) {
   const { clientId, clientSecret } = await twin.client()
   const transport = 'loopback_http'
@@ -305,7 +305,7 @@ export async function opener(twin, { Refuse, Site }, make, serve) {
       await twin.register(`${base}/auth/callback`)
       const site = new Site({
         baseUrl: base, key: new Uint8Array(32).fill(7), client, transport, scope: 'openid read offline_access', rootPath,
-        apiOrigins: [twin.base], store: stored ? new core.MemoryStore() : undefined, admit: admissions({ Refuse })[admit], ...settings,
+        apiOrigins: [twin.base], store: stored ? new core.MemoryStore() : undefined, admit: admitFunctions({ Refuse })[admit], ...settings,
       })
       const listener = await make(site, { api: `${twin.base}/api/echo`, server })
       return (request, response) => {

@@ -16,8 +16,8 @@ const client = new core.Client(server, { clientId, clientSecret })
 const page = (path, headers) => new Request(`${baseUrl}${path}`, { headers: { accept: 'text/html', ...headers } })
 const pair = (field) => field.split(';', 1)[0]
 
-/** What a call writes to the console. */
-async function written(call) {
+/** The console output of a call. */
+async function consoleOutput(call) {
   const lines = []
   const { error } = console
   console.error = (...words) => lines.push(words.join(' '))
@@ -40,19 +40,19 @@ async function signIn(site) {
 test('a sign-in that fails because of the configuration logs one line to the console', async () => {
   const wrong = new core.Client(server, { clientId, clientSecret: 'not-the-secret' })
   const at = (options) => new Site({ baseUrl, key, client: wrong, transport, ...options })
-  const lines = await written(async () => assert.ok((await signIn(at())).status >= 400))
+  const lines = await consoleOutput(async () => assert.ok((await signIn(at())).status >= 400))
   assert.equal(lines.length, 1, lines.join('\n'))
   assert.match(lines[0], /^oauth-core: token: POST http.*\[denied\.invalid_client\]; check the client id/)
   assert.ok(!lines[0].includes('not-the-secret') && !lines[0].includes('\n'))
   // With a `log` function nothing is written to the console.
   const notes = []
-  assert.deepEqual(await written(() => signIn(at({ log: (note) => notes.push(note.code) }))), [])
+  assert.deepEqual(await consoleOutput(() => signIn(at({ log: (note) => notes.push(note.code) }))), [])
   assert.deepEqual(notes, ['denied.invalid_client'])
 })
 
 test('an unreachable provider logs one line to the console', async () => {
   const site = new Site({ baseUrl, key, client: () => core.discover('http://127.0.0.1:9', { transport }), transport })
-  const lines = await written(async () => assert.equal((await site.page(page('/auth/login'))).status, 503))
+  const lines = await consoleOutput(async () => assert.equal((await site.page(page('/auth/login'))).status, 503))
   assert.equal(lines.length, 1)
   assert.match(lines[0], /^oauth-core: .*127\.0\.0\.1:9.*\[lost\./)
 })
@@ -61,7 +61,7 @@ test('processes without a common store are distinguished from expired sessions, 
   const at = () => new Site({ baseUrl, key, client, transport, scope: 'openid read offline_access', store: new core.MemoryStore() })
   const cookie = (await signIn(at())).headers.getSetCookie().filter((field) => !/max-age=0/i.test(field)).map(pair).join('; ')
   const other = at()
-  const lines = await written(async () => {
+  const lines = await consoleOutput(async () => {
     for (const path of ['/', '/me']) await other.handle(page(path, { cookie }))
   })
   assert.equal(lines.length, 1, lines.join('\n'))
@@ -70,7 +70,7 @@ test('processes without a common store are distinguished from expired sessions, 
 
 test('errors that any visitor can cause do not fill the console', async () => {
   const site = new Site({ baseUrl, key, client, transport })
-  const lines = await written(async () => {
+  const lines = await consoleOutput(async () => {
     for (const path of ['/auth/callback?code=c&state=s', '/auth/nothing', '/auth/callback?error=login_required']) {
       assert.ok((await site.page(page(path))).status < 500, path)
     }

@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto'
 import { request as send } from 'node:http'
 import path from 'node:path'
 import { after, test } from 'node:test'
-import { AUDIENCE, URL_OF_REQUEST, flaws, hash, holder, issuing, jkt, keys, now, proofFor, thumbprintOf, tokenOf, unusable } from './api-request-proofs.mjs'
+import { AUDIENCE, URL_OF_REQUEST, flaws, hash, holderKey, issuerKey, jkt, keys, now, proofFor, thumbprintOf, tokenOf, unusable } from './api-request-proofs.mjs'
 import { core, freePort, listen, root } from './helper.mjs'
 import { bundled, served, snippets } from './web-worker.mjs'
 
@@ -43,7 +43,7 @@ const sent = []
 const issuer = await listen((request, reply) => {
   sent.push(request.url)
   const json = (value) => reply.setHeader('content-type', 'application/json').end(JSON.stringify(value))
-  if (request.url === '/jwks') return json({ keys: [{ ...issuing.publicKey, kid: '1', alg: 'ES256' }] })
+  if (request.url === '/jwks') return json({ keys: [{ ...issuerKey.publicKey, kid: '1', alg: 'ES256' }] })
   if (request.url === '/token') return json({ access_token: tokenOf(issuer), token_type: 'DPoP', expires_in: 60 })
   return json({ active: true, client_id: 'c', sub: 'u', cnf: { jkt } })
 })
@@ -179,13 +179,13 @@ const metadataOf = await listen((request, reply) => {
   const known = { issuer: metadataOf, jwks_uri: `${metadataOf}/jwks`, token_endpoint: `${metadataOf}/token`, response_types_supported: ['code'] }
   const json = (value) => reply.setHeader('content-type', 'application/json').end(JSON.stringify(value))
   if (request.url === '/token') return json({ access_token: tokenOf(metadataOf), token_type: 'DPoP', expires_in: 60 })
-  return json(isJwks ? { keys: [{ ...issuing.publicKey, kid: '1', alg: 'ES256' }] } : known)
+  return json(isJwks ? { keys: [{ ...issuerKey.publicKey, kid: '1', alg: 'ES256' }] } : known)
 })
 
 test('the API server example of the guide rejects a proof seen by another Worker', async () => {
   const { base, own } = await guided()
   const server = Server.fromMetadata(metadataOf, { issuer: metadataOf, token_endpoint: `${metadataOf}/token` }, { transport: 'loopback_http' })
-  const client = new Client(server, { clientId: 'c', clientSecret: 's', dpopKey: new DpopKey(holder.privateKey) })
+  const client = new Client(server, { clientId: 'c', clientSecret: 's', dpopKey: new DpopKey(holderKey.privateKey) })
   const source = client.clientCredentials({ origins: [base] })
   for (const path of ['/orders', '/orders?page=2']) {
     const reply = await source.fetch(base + path)

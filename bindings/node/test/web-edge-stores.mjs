@@ -65,8 +65,8 @@ const worker = await bundled("export * from './worker.mjs'; export { default } f
 const port = await freePort()
 after(await served(port, await bundled(code), {}))
 
-/** A store of the Worker's, as one that Node.js asks. */
-function there(place, key, options) {
+/** A store of the Worker, called from Node.js. */
+function workerStore(place, key, options) {
   const callWorker = async (method, ...args) => {
     const reply = await fetch(`http://127.0.0.1:${port}/`, { method: 'POST', body: JSON.stringify({ place, key, options, method, args }) })
     const { said: body, code, ...more } = await reply.json()
@@ -82,8 +82,8 @@ for (const [what, options, place] of [
 ]) {
   test(`a sealed record is readable by both Node.js and a Worker: ${what}`, async () => {
     const memory = new MemoryStore()
-    const [mine, theirs] = [new SealedStore(memory, NEW, options), there(place, NEW, options)]
-    const raw = there(place)
+    const [mine, theirs] = [new SealedStore(memory, NEW, options), workerStore(place, NEW, options)]
+    const raw = workerStore(place)
     const text = '{"secret":"S3CR3T é 🔑"}'
     const name = `made-here-${place}`
 
@@ -113,9 +113,9 @@ for (const [what, options, place] of [
 }
 
 test('a record that cannot be opened is reported in a Worker as in Node.js', async () => {
-  const [raw, memory] = [there('objects'), new MemoryStore()]
-  const keyed = (key) => [there('objects', key), new SealedStore(memory, key)]
-  await there('objects', OLD).save('shut', 'text', 0)
+  const [raw, memory] = [workerStore('objects'), new MemoryStore()]
+  const keyed = (key) => [workerStore('objects', key), new SealedStore(memory, key)]
+  await workerStore('objects', OLD).save('shut', 'text', 0)
   const { record } = await raw.load('shut')
   const changed = record.replace(/"sealed":"(.)/, (_, first) => `"sealed":"${first === 'A' ? 'B' : 'A'}`)
   for (const [name, text, key, why] of [
@@ -132,38 +132,38 @@ test('a record that cannot be opened is reported in a Worker as in Node.js', asy
     assert.match(errorInWorker.message, why)
     assert.equal(errorInWorker.message.split(': ').slice(1).join(': '), errorOnNode.message)
   }
-  assert.equal((await rejection(there('objects', 'short').load('k'))).code, 'key.sealing')
-  const accepting = there('objects', OLD, { plain: 'accept' })
+  assert.equal((await rejection(workerStore('objects', 'short').load('k'))).code, 'key.sealing')
+  const accepting = workerStore('objects', OLD, { plain: 'accept' })
   assert.equal((await accepting.load('plain')).record, 'text')
 })
 
 test('a Worker reseals all records with a new key', async () => {
-  const raw = there('d1')
+  const raw = workerStore('d1')
   await raw.save('reseal-plain', 'text', 0)
-  await there('d1', OLD).save('reseal-old', '{"until":4000000000}', 0)
-  await there('d1', NAMES).save('reseal-lost', 'text', 0)
-  const both = there('d1', NEW, { old: [OLD] })
+  await workerStore('d1', OLD).save('reseal-old', '{"until":4000000000}', 0)
+  await workerStore('d1', NAMES).save('reseal-lost', 'text', 0)
+  const both = workerStore('d1', NEW, { old: [OLD] })
   assert.equal((await both.load('reseal-old')).record, '{"until":4000000000}')
   const { count, unopened } = await both.reseal()
   assert.deepEqual([count, unopened.filter((name) => name.startsWith('reseal'))], [1, ['reseal-lost', 'reseal-plain']])
-  assert.equal((await there('d1', NEW).load('reseal-old')).record, '{"until":4000000000}')
-  assert.equal((await rejection(there('d1', OLD).load('reseal-old'))).code, 'stored.sealed')
-  assert.equal((await there('d1', NEW, { plain: 'accept' }).reseal()).count, 1)
-  assert.equal((await there('d1', NEW).load('reseal-plain')).record, 'text')
+  assert.equal((await workerStore('d1', NEW).load('reseal-old')).record, '{"until":4000000000}')
+  assert.equal((await rejection(workerStore('d1', OLD).load('reseal-old'))).code, 'stored.sealed')
+  assert.equal((await workerStore('d1', NEW, { plain: 'accept' }).reseal()).count, 1)
+  assert.equal((await workerStore('d1', NEW).load('reseal-plain')).record, 'text')
   // Durable Objects cannot be listed.
-  assert.equal((await rejection(there('objects', NEW).reseal())).code, 'misuse.not_supported')
+  assert.equal((await rejection(workerStore('objects', NEW).reseal())).code, 'misuse.not_supported')
 })
 
 test('a Worker lists hidden record names', async () => {
-  const hidden = there('d1', NEW, { names: OLD })
+  const hidden = workerStore('d1', NEW, { names: OLD })
   await hidden.saveDue('anna', 'text', 1000)
   assert.deepEqual(await hidden.due(2000, 9), ['anna'])
   assert.ok((await hidden.scan()).keys.includes('anna'))
-  assert.equal(await there('d1').load('anna'), null)
+  assert.equal(await workerStore('d1').load('anna'), null)
 })
 
 test('sealed DPoP keys and tokens of a Worker are readable by Node.js with the key', async () => {
-  const [sealed, raw] = [there('d1', NEW), there('d1')]
+  const [sealed, raw] = [workerStore('d1', NEW), workerStore('d1')]
   const [name, token] = await sealed.keeps('sealed-grant')
   const thumbprint = await sealed.open('sealed-key')
   const memory = new MemoryStore()
@@ -177,16 +177,16 @@ test('sealed DPoP keys and tokens of a Worker are readable by Node.js with the k
   const server = core.Server.fromMetadata('https://as.example', { issuer: 'https://as.example', token_endpoint: 'https://as.example/token' })
   const source = new core.Client(server, { clientId: 'sealed-grant', clientSecret: 's' }).clientCredentials({ store: mine })
   assert.deepEqual([source.key, (await source.token()).accessToken], [name, token])
-  assert.equal((await rejection(there('d1', OLD).keeps('sealed-grant'))).code, 'stored.sealed')
+  assert.equal((await rejection(workerStore('d1', OLD).keeps('sealed-grant'))).code, 'stored.sealed')
 })
 
 for (const place of ['objects', 'd1']) {
   test(`one of twenty concurrent requests gets the lease, and one saves: ${place}`, async () => {
-    assert.deepEqual(await there(place).raced('raced'), { leases: 1, saves: 1 })
+    assert.deepEqual(await workerStore(place).raced('raced'), { leases: 1, saves: 1 })
   })
 
   test(`a record expires, and its version is not reused: ${place}`, async () => {
-    assert.deepEqual(await there(place).expires('expires'), { before: 'text', over: null, isHigher: true })
+    assert.deepEqual(await workerStore(place).expires('expires'), { before: 'text', over: null, isHigher: true })
   })
 }
 
@@ -197,7 +197,7 @@ test('the D1 store of the tests is the one in the guide', () => {
 })
 
 test('with KV, concurrent requests all get the lease and all save', async () => {
-  const { leases, saves } = await there('kv').raced('raced')
+  const { leases, saves } = await workerStore('kv').raced('raced')
   assert.ok(leases > 1 && saves > 1, `${leases} leases, ${saves} saves`)
 })
 

@@ -47,8 +47,8 @@ test('a user whose grant has ended is redirected to sign in, and a script gets 4
   const cookie = await signedIn(site)
   assert.equal((await orders(page('/orders', { cookie }))).status, 200)
   await twin.revoke()
-  const led = await orders(page('/orders', { cookie }))
-  assert.deepEqual([led.status, led.headers.get('location')], [303, '/auth/login?return_to=%2Forders'])
+  const redirect = await orders(page('/orders', { cookie }))
+  assert.deepEqual([redirect.status, redirect.headers.get('location')], [303, '/auth/login?return_to=%2Forders'])
   const other = await signedIn(site)
   await twin.revoke()
   assert.equal((await orders(page('/orders', { cookie: other, accept: 'application/json' }))).status, 401)
@@ -62,8 +62,8 @@ test('a call of a user of required() throws the redirect to sign in once the gra
   const user = await site.required(page('/orders', { cookie }))
   assert.equal((await call(user)).status, 200)
   await twin.revoke()
-  const led = await rejection(call(user))
-  assert.deepEqual([led.status, led.headers.get('location')], [303, '/auth/login?return_to=%2Forders'])
+  const thrown = await rejection(call(user))
+  assert.deepEqual([thrown.status, thrown.headers.get('location')], [303, '/auth/login?return_to=%2Forders'])
   const again = await signedIn(site)
   const scripts = await site.required(page('/orders', { cookie: again, accept: 'application/json' }))
   await twin.revoke()
@@ -91,9 +91,9 @@ test('a Response thrown by a page is sent', async () => {
 test('while the provider is down, users stay signed in and can sign out', async () => {
   const cookie = await signedIn(at())
   // Another process, which has just been started.
-  const down = () => core.discover('http://127.0.0.1:9', { transport })
+  const discoverUnreachable = () => core.discover('http://127.0.0.1:9', { transport })
   for (const [sent, isIn] of [[{ cookie }, true], [{}, false]]) {
-    const site = at({ client: down })
+    const site = at({ client: discoverUnreachable })
     const response = await site.page(page('/auth/session', { accept: 'application/json', ...sent }))
     assert.deepEqual([response.status, (await response.json()).signed_in], [200, isIn])
     const logoutPage = await site.page(page('/auth/logout', sent))

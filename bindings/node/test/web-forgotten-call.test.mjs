@@ -12,7 +12,7 @@ const tools = createRequire(path.join(root, 'tests/web/node/package.json'))
 const site = siteAt()
 const PAGE = { host: 'localhost:3000', accept: 'text/html', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document', 'sec-fetch-site': 'none' }
 
-/** What a listener answers. `fetch` would not send the header fields of a browser. */
+/** The response of a listener. Not with `fetch`, which would not send the header fields of a browser. */
 async function answerOf(listener, target = '/', headers = PAGE) {
   const server = createServer(listener)
   await new Promise((done) => server.listen(0, '127.0.0.1', done))

@@ -15,9 +15,10 @@ const place = path.join(root, 'tests/web/next')
 const tools = createRequire(path.join(place, 'package.json'))
 
 install(place)
-// No variable of the site's is there: they are the server's.
-const quiet = { ...process.env, NEXT_TELEMETRY_DISABLED: '1' }
-await promisify(execFile)(process.execPath, [tools.resolve('next/dist/bin/next'), 'build'], { cwd: place, env: quiet })
+// The build has none of the site's variables: only the server has them.
+const buildEnv = { ...process.env, NEXT_TELEMETRY_DISABLED: '1' }
+const buildCommand = [tools.resolve('next/dist/bin/next'), 'build']
+await promisify(execFile)(process.execPath, buildCommand, { cwd: place, env: buildEnv })
 
 const { generic: twin } = await twins()
 await twin.claim('name', 'Ann')
@@ -40,7 +41,7 @@ const base = await serve(async (url) => {
   return app.getRequestHandler()
 })
 
-/** What `<Link>` sends when it is on the screen, and when it is clicked. */
+/** The header fields that `<Link>` sends when it becomes visible, and when it is clicked. */
 const PREFETCH = { rsc: '1', 'next-router-prefetch': '1', 'sec-fetch-mode': 'cors', 'sec-fetch-dest': 'empty', accept: '*/*' }
 const CLICK = { rsc: '1', 'sec-fetch-mode': 'cors', 'sec-fetch-dest': 'empty', accept: '*/*' }
 

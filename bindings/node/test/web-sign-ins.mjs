@@ -25,7 +25,7 @@ function cookieKind(cookie, name) {
 }
 
 /** A cookie by its kind, what becomes of it, and how long it lives. */
-function shape(field, name) {
+function describeCookie(field, name) {
   const [pair, ...attributes] = field.split('; ')
   for (const expected of ['Secure', 'HttpOnly', 'Path=/']) assert.ok(attributes.includes(expected), field)
   assert.equal(attribute(attributes, 'Domain'), undefined)
@@ -34,10 +34,10 @@ function shape(field, name) {
   return [`${kind} ${seconds === '0' ? 'ended' : attribute(attributes, 'SameSite=')}`, `${kind} ${seconds}`]
 }
 
-/** Whether a parameter is of this value, there (`true`), or absent (`null`). */
+/** Whether a parameter is as expected: of this value, present (`true`), or absent (`null`). */
 const isSent = (expected, sent) => (expected === true ? Boolean(sent) : sent === expected)
 
-const only = (object, isWanted) => Object.fromEntries(Object.entries(object).filter(isWanted))
+const pickEntries = (object, isWanted) => Object.fromEntries(Object.entries(object).filter(isWanted))
 
 /** A summary of a response without random values, with the details that the vector compares. */
 async function summarize(response, name, provider, then) {
@@ -47,7 +47,7 @@ async function summarize(response, name, provider, then) {
   else if (location) summary.location = location.startsWith(SHOP) ? location.slice(SHOP.length) : location
   const body = await response.text()
   if (response.headers.get('content-type') === 'application/problem+json') summary.code = JSON.parse(body).code
-  const cookies = response.headers.getSetCookie().map((field) => shape(field, name))
+  const cookies = response.headers.getSetCookie().map((field) => describeCookie(field, name))
   if (cookies.length > 0) summary.cookies = cookies.map(([cookieName]) => cookieName).sort()
   if (then.lives) summary.lives = cookies.map(([, lives]) => lives).sort()
   if (then.shows && body.includes(then.shows)) summary.shows = then.shows
@@ -55,18 +55,18 @@ async function summarize(response, name, provider, then) {
     const fields = Object.keys(then.fields).map((field) => [field, response.headers.get(field)?.replaceAll(provider, 'provider')])
     summary.fields = Object.fromEntries(fields)
   }
-  if (then.json) summary.json = only(JSON.parse(body), ([member]) => member !== 'until')
+  if (then.json) summary.json = pickEntries(JSON.parse(body), ([member]) => member !== 'until')
   if (then.sends) {
     const sent = new URL(location).searchParams
-    summary.sends = only(then.sends, ([parameter, expected]) => isSent(expected, sent.get(parameter)))
+    summary.sends = pickEntries(then.sends, ([parameter, expected]) => isSent(expected, sent.get(parameter)))
   }
   return summary
 }
 
-/** A string with the places of earlier steps in it. */
-const filled = (text, places) => Object.entries(places).reduce((text, [name, value]) => text.replaceAll(name, () => value), text)
+/** Replaces the placeholders in a string by the targets of earlier steps. */
+const fillPlaceholders = (text, placeholders) => Object.entries(placeholders).reduce((text, [name, value]) => text.replaceAll(name, () => value), text)
 
-/** Cookies, kept and sent by what SameSite says. */
+/** A cookie jar, which sends cookies according to their SameSite attribute. */
 class Jar {
   #cookies
 
@@ -87,13 +87,13 @@ class Jar {
   }
 
   rename(from, to, before = '') {
-    const isIt = (name) => (from.endsWith('-') ? name.startsWith(from) : name === from)
-    const [name, { value, sameSite }] = [...this.#cookies].find(([name]) => isIt(name))
+    const matches = (name) => (from.endsWith('-') ? name.startsWith(from) : name === from)
+    const [name, { value, sameSite }] = [...this.#cookies].find(([name]) => matches(name))
     this.#cookies.delete(name)
     this.#cookies.set(to, { value: before + value, sameSite })
   }
 
-  request(step, verb, places) {
+  request(step, verb, placeholders) {
     const from = step.from ?? (verb === 'fetch' ? 'own' : 'typed')
     const isPage = verb === 'get' || verb === 'submit'
     const isSafe = verb === 'get' || (verb === 'fetch' && !step.method)
@@ -112,13 +112,13 @@ class Jar {
     }
     return {
       method: step.method ?? (verb === 'post' || verb === 'submit' ? 'POST' : 'GET'),
-      url: (step.host ? `https://${step.host}` : SHOP) + filled(step[verb], places),
-      headers: only(headers, ([, value]) => value !== null),
-      ...(step.form && { body: filled(step.form, places) }),
+      url: (step.host ? `https://${step.host}` : SHOP) + fillPlaceholders(step[verb], placeholders),
+      headers: pickEntries(headers, ([, value]) => value !== null),
+      ...(step.form && { body: fillPlaceholders(step.form, placeholders) }),
     }
   }
 
-  keep(response) {
+  storeCookies(response) {
     for (const field of response.headers.getSetCookie()) {
       const [pair, ...attributes] = field.split('; ')
       const at = pair.indexOf('=')
@@ -129,7 +129,7 @@ class Jar {
   }
 }
 
-/** Where the provider redirects the user, or the form that it has the browser post. */
+/** The target to which the provider redirects the user, or the form that it has the browser post. */
 async function signInAtProvider(url) {
   const { url: there, text } = await new Person().open(url, { until: ({ origin }) => origin === SHOP })
   if (text === undefined) return there.href.slice(SHOP.length)
@@ -137,7 +137,7 @@ async function signInAtProvider(url) {
 }
 
 /** The request that an API received, without the headers that only the site uses. It only responds to the user's token. */
-async function called(twin) {
+async function receivedRequest(twin) {
   const { path, query, headers } = (await twin.log()).at(-1)
   assert.equal(Object.fromEntries(headers).cookie, undefined)
   return path + (query.length > 0 ? `?${new URLSearchParams(query)}` : '')
@@ -148,38 +148,38 @@ export const callbackPaths = ({ site, providers = [] }) =>
   ['', ...providers.map(({ id }) => `/${id}`)].map((end) => `${SHOP}${site?.prefix ?? '/auth'}/callback${end}`)
 
 /**
- * Plays one. `ask(request, options)` resolves to a response, which has the header `x-user` with the person's subject (or
- * nothing) if it is the application's.
+ * Plays one sign-in. `sendVisit(request, options)` resolves to a response, which has the header `x-user` with the
+ * user's subject (or nothing) if it is the application's.
  */
 export async function play({ site = {}, steps }, twin, sendVisit) {
   const name = site.name ?? 'oauth-session'
   const jars = {}
-  const places = { '{issuer}': encodeURIComponent(twin.base) }
+  const placeholders = { '{issuer}': encodeURIComponent(twin.base) }
   let last
-  const keep = (place, target) => {
-    places[`{${place}}`] = target
-    places[`{${place}?}`] = `?${target.split('?')[1] ?? ''}`
+  const setPlaceholder = (place, target) => {
+    placeholders[`{${place}}`] = target
+    placeholders[`{${place}?}`] = `?${target.split('?')[1] ?? ''}`
   }
   for (const step of steps) {
     const jar = (jars[step.as ?? 'ann'] ??= new Jar())
-    if (step.provider) keep(step.provider, await signInAtProvider(last))
+    if (step.provider) setPlaceholder(step.provider, await signInAtProvider(last))
     else if (step.copy) jars[step.copy] = jars.ann.copy()
     else if (step.claim) await twin.claim(step.claim, step.length ? step.value.repeat(step.length) : step.value)
     else if (step.deny) await twin.deny()
-    else if (step.logout_token) keep(step.logout_token, await twin.logoutToken(step.flaw))
+    else if (step.logout_token) setPlaceholder(step.logout_token, await twin.logoutToken(step.flaw))
     else if (step.drop) jar.drop(step.drop)
     else if (step.rename) jar.rename(step.rename, step.to, step.before)
     else if (step.jar) assert.deepEqual(jar.kinds(name), step.jar, JSON.stringify(step))
     else {
       const verb = ['get', 'post', 'fetch', 'submit'].find((verb) => step[verb])
-      const response = await sendVisit(jar.request(step, verb, places), { access: step.access ?? 'signed_in', need: step.need })
+      const response = await sendVisit(jar.request(step, verb, placeholders), { access: step.access ?? 'signed_in', need: step.need })
       const user = response.headers.get('x-user')
       if (user) assert.equal(user, subject)
-      jar.keep(response)
+      jar.storeCookies(response)
       last = response.headers.get('location') ?? last
       let summary
       if (user !== null) summary = { user: user !== '' }
-      else if (step.then.forwarded && response.status === 200) summary = { forwarded: await called(twin) }
+      else if (step.then.forwarded && response.status === 200) summary = { forwarded: await receivedRequest(twin) }
       else summary = await summarize(response, name, twin.base, step.then)
       assert.deepEqual(summary, step.then, JSON.stringify(step))
     }

@@ -20,8 +20,8 @@ after(() => rmSync(folder, { recursive: true }))
 
 const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url')
 
-/** A token that the provider accepts from the client, signed like a workload platform would. */
-function signed(audience = provider.issuer) {
+/** A token that the provider accepts from the client, as a workload platform signs it. */
+function signWorkloadToken(audience = provider.issuer) {
   const now = Math.floor(Date.now() / 1000)
   const claims = { iss: 'key-ES256', sub: 'key-ES256', aud: audience, jti: randomUUID(), iat: now, exp: now + 60 }
   const input = `${part({ alg: 'ES256' })}.${part(claims)}`
@@ -35,7 +35,7 @@ async function github() {
     requests.push(request.url)
     const { searchParams } = new URL(request.url, 'http://localhost')
     const isJob = request.headers.authorization === 'Bearer job-token'
-    const responseBody = isJob ? { value: signed(searchParams.get('audience')) } : { message: 'no' }
+    const responseBody = isJob ? { value: signWorkloadToken(searchParams.get('audience')) } : { message: 'no' }
     reply.writeHead(isJob ? 200 : 401, { 'content-type': 'application/json' }).end(JSON.stringify(responseBody))
   })
   return { asked: requests, url: `${base}/idtoken?api-version=2.0` }
@@ -95,7 +95,7 @@ test('a file and a variable are read each time, by default those of the process'
   assert.deepEqual(shown, [])
   after(() => delete process.env.CI_IDP_TOKEN)
   for (const turn of ['first', 'second']) {
-    const [one, other] = [signed(base), signed(base)]
+    const [one, other] = [signWorkloadToken(base), signWorkloadToken(base)]
     writeFileSync(place, `${one}\n`)
     process.env.CI_IDP_TOKEN = other
     await fetchToken(inFile)

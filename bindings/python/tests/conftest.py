@@ -27,7 +27,7 @@ CALLBACK = "https://app.example/callback"
 
 @contextmanager
 def process(arguments: list[str], folder: Path) -> Iterator[Any]:
-    """A server that says where it is in one line of JSON, and stops when its input closes."""
+    """A server that prints its address in one line of JSON, and stops when its input closes."""
     started = subprocess.Popen(
         arguments,
         cwd=folder,
@@ -47,7 +47,7 @@ def process(arguments: list[str], folder: Path) -> Iterator[Any]:
 
 
 class Twin:
-    """One of the twins, and the routes to steer it by."""
+    """A twin, and its control routes."""
 
     def __init__(self, base: str) -> None:
         self.base = base
@@ -76,7 +76,7 @@ class Twin:
         self._control("expire", {})
 
     def revoke(self) -> None:
-        """Every grant, with all of its tokens."""
+        """Revokes every grant, with all of its tokens."""
         self._control("revoke", {})
 
     def register(self, redirect_uri: str) -> None:
@@ -91,7 +91,7 @@ class Twin:
         return str(self._control("logout_token", {"flaw": flaw})["logout_token"])
 
     def step_up(self, **required: Any) -> None:
-        """What the API requires of logins: acr_values and max_age, or claims."""
+        """Sets the step-up that the API requires: acr_values and max_age, or claims."""
         self._control("step_up", required)
 
     def withhold_refresh_tokens(self) -> None:
@@ -104,7 +104,7 @@ class Twin:
         self._control("rate_limit", {"requests": requests, "seconds": seconds})
 
     def require_dpop(self) -> None:
-        """Tokens are bound to keys from now on, and each proof wants another nonce."""
+        """Later tokens are bound to keys, and each proof requires a new nonce."""
         self._control("require_dpop", {})
         self.rotate_nonces("once")
 
@@ -115,7 +115,7 @@ class Twin:
         self._control("forget_client", {"client_id": client_id})
 
     def add_person(self, subject: str) -> None:
-        """Somebody who approves what has this login_hint."""
+        """Adds a user who approves requests with this login_hint."""
         self._control("add_person", {"subject": subject})
 
     def deny(self) -> None:
@@ -131,7 +131,7 @@ class Twin:
         self._control("backchannel_delivery", {"delivery": delivery, "endpoint": endpoint})
 
     def notifications(self) -> list[dict[str, str]]:
-        """What would have been posted to the client."""
+        """The notifications that a server would have posted to the client."""
         return list(self._control("notifications", {}))
 
     def register_assertion_key(self, issuer: str, jwk: dict[str, str]) -> None:
@@ -148,11 +148,11 @@ class Twin:
         self._control("authorization_lifetime", {"seconds": seconds})
 
     def rename_resource(self) -> None:
-        """No `resource` but `api://echo` is taken from now on."""
+        """Only the `resource` `api://echo` is accepted from now on."""
         self._control("rename_resource", {})
 
     def refuse_resources(self) -> None:
-        """As Microsoft Entra does."""
+        """Refuses `resource` from now on, as Microsoft Entra does."""
         self._control("refuse_resources", {})
 
     def sign_resource_metadata(self, claims: dict[str, Any]) -> None:
@@ -202,18 +202,18 @@ def approve(url: str) -> str:
 def browse(url: str) -> None:
     """A headless browser: keeps cookies and follows every redirect."""
 
-    def visit() -> None:
+    def open_page() -> None:
         jar = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
         try:
             urllib.request.build_opener(jar).open(url).read()
         except urllib.error.URLError:
             pass
 
-    threading.Thread(target=visit).start()
+    threading.Thread(target=open_page).start()
 
 
 def expired(tokens: oauth_core.Tokens) -> oauth_core.Tokens:
-    """The same tokens, received in 1970."""
+    """These tokens, as if received in 1970."""
     stored = json.loads(tokens.serialize())
     stored["received_at"] = 0
     return oauth_core.Tokens.deserialize(json.dumps(stored))
@@ -289,7 +289,7 @@ def mcp_server(sdk: str) -> AbstractContextManager[Any]:
 Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
-class Plain:
+class StubServer:
     """A server with configured responses, which records its requests."""
 
     def __init__(self, answer: Answer) -> None:
@@ -317,7 +317,7 @@ class Plain:
 
 
 def reply(status: int, body: bytes = b"", **headers: str) -> Answer:
-    """The same answer to everything."""
+    """The same response to every request."""
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(status)
@@ -334,11 +334,11 @@ def reply(status: int, body: bytes = b"", **headers: str) -> Answer:
 
 
 @pytest.fixture
-def plain() -> Iterator[Callable[[Answer], Plain]]:
-    started: list[Plain] = []
+def plain() -> Iterator[Callable[[Answer], StubServer]]:
+    started: list[StubServer] = []
 
-    def start(answer: Answer) -> Plain:
-        started.append(Plain(answer))
+    def start(answer: Answer) -> StubServer:
+        started.append(StubServer(answer))
         return started[-1]
 
     yield start
@@ -376,7 +376,7 @@ def call(request: pytest.FixtureRequest) -> Callable[..., Any]:
 
 
 @pytest.fixture
-def quick(generic: Twin) -> Twin:
-    """The twin, which may be asked every second."""
+def fast_polling(generic: Twin) -> Twin:
+    """The generic twin, with a polling interval of one second."""
     generic.polling_interval(1)
     return generic

@@ -1,4 +1,4 @@
-"""Examples of the documentation, run as they stand, with the servers moved to the twins."""
+"""The examples of the documentation, run unchanged except that the servers are twins."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from conftest import ROOT, Twin, approve, browse, mcp_server
 
 import oauth_core
 
-REAL = {
+LIVE_APIS = {
     "socios": "https://api-public.socios.com",
     "uservoice": "https://acme.uservoice.com",
     "usertesting": "https://api.use2.usertesting.com",
     "usertesting-apps": "https://api.use2.usertesting.com",
 }
-"""Where the API of each system is."""
+"""The URL of each live system's API."""
 
 ON_THIS_MACHINE = 'transport="loopback_http", network=oauth_core.Network(addresses="any")'
-"""What allows a server of somebody else's to be here."""
+"""Options for a third-party server on this machine."""
 
 
 def examples(page: str) -> list[str]:
@@ -32,13 +32,13 @@ def examples(page: str) -> list[str]:
     return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
 
 
-def promised(code: str) -> list[str]:
-    """What an example says that it prints: the comment behind each print that stands at its left."""
+def expected_output(code: str) -> list[str]:
+    """The output that an example states: the comment after each `print`."""
     return re.findall(r"^ *print\(.*\)  # (.+)$", code, re.MULTILINE)
 
 
-PLAIN = 'transport="loopback_http"'
-"""What allows a provider and a site to be here."""
+LOOPBACK = 'transport="loopback_http"'
+"""The option that allows a provider and a site on this machine."""
 
 
 def web_settings(twin: Twin) -> dict[str, str]:
@@ -54,7 +54,7 @@ def web_settings(twin: Twin) -> dict[str, str]:
 
 @contextmanager
 def mcp_url(code: str) -> Iterator[str]:
-    """Where a server of the Model Context Protocol is, if the example wants one."""
+    """The URL of an MCP server, if the example needs one."""
     if "mcp" not in code:
         yield ""
         return
@@ -62,7 +62,7 @@ def mcp_url(code: str) -> Iterator[str]:
         yield server_info["url"]
 
 
-def opened(url: str) -> bool:
+def open_in_background(url: str) -> bool:
     browse(url)
     return True
 
@@ -75,12 +75,12 @@ def run(
     monkeypatch.chdir(folder)
     real, real_file = oauth_core.provider, oauth_core.provider_file
 
-    def moved(name: str, **variables: str) -> oauth_core.Server:
-        # Where no twin stands in, nothing is sent either.
+    def provider_at_twin(name: str, **variables: str) -> oauth_core.Server:
+        # Examples with a system that has no twin send no requests.
         moved = {"loopback": twins[name].base} if name in twins else {}
         return real(name, **moved, **variables)
 
-    monkeypatch.setattr(oauth_core, "provider", moved)
+    monkeypatch.setattr(oauth_core, "provider", provider_at_twin)
     generic = twins["generic"]
     monkeypatch.setattr(
         oauth_core,
@@ -91,17 +91,17 @@ def run(
     if "oauth_core.web" in code:
         for name, value in web_settings(generic).items():
             monkeypatch.setenv(name, value)
-        code = code.replace("from_env(app", f"from_env(app, {PLAIN}")
+        code = code.replace("from_env(app", f"from_env(app, {LOOPBACK}")
     bank = twins["fapi"]
     monkeypatch.setenv("BANK_CLIENT_ID", bank.data["client_id"])
     monkeypatch.setenv("BANK_KEY", bank.data["client_key"])
-    code = code.replace('discover("https://bank.example")', f'discover("{bank.base}", {PLAIN})')
+    code = code.replace('discover("https://bank.example")', f'discover("{bank.base}", {LOOPBACK})')
     code = code.replace("https://bank.example/api", f"{bank.base}/api")
     code = code.replace('origins=["https://bank.example"]', f'origins=["{bank.base}"]')
     for name in ("client_id", "client_secret"):
         monkeypatch.setenv(name.upper(), generic.data[name])
-    named = next((name for name in REAL if f'provider("{name}"' in code), "usertesting")
-    twin = twins[named]
+    system = next((name for name in LIVE_APIS if f'provider("{name}"' in code), "usertesting")
+    twin = twins[system]
     data = twin.data
     monkeypatch.setenv("API_TOKEN", twin.console_token())
     monkeypatch.setenv("UV_TOKEN", twin.console_token())
@@ -114,10 +114,10 @@ def run(
         "session": {},
         "approve": approve,
     }
-    code = code.replace(REAL[named], twin.base)
+    code = code.replace(LIVE_APIS[system], twin.base)
     # Every opened browser is headless.
     monkeypatch.setenv("DISPLAY", ":1")
-    monkeypatch.setattr("webbrowser.open", opened)
+    monkeypatch.setattr("webbrowser.open", open_in_background)
     with mcp_url(code) as url:
         if url:
             monkeypatch.setenv("MCP_URL", url)

@@ -107,12 +107,12 @@ def coroutines(_: int) -> None:
 
 
 def echo(connection: socket.socket, _: Any) -> None:
-    while bits := connection.recv(1):
-        connection.sendall(bits)
+    while data := connection.recv(1):
+        connection.sendall(data)
 
 
 class Records:
-    """A store as somebody writes one who uses gevent: its lock is patched, and so is the socket of its database."""
+    """A custom store in a gevent application: its lock is patched, and so is the socket of its database."""
 
     def __init__(self) -> None:
         database = StreamServer(("127.0.0.1", 0), echo)
@@ -158,8 +158,8 @@ def own_store(port: int) -> None:
     assert len(requests) == 1 and len(store.records) == 1
 
 
-def the_end(port: int) -> None:
-    """What is under way when the process ends is stored first, by greenlets."""
+def end_of_process(port: int) -> None:
+    """Tokens requested when the process ends are stored first, by greenlets."""
     store = Records()
     ENDS.append(lambda: len(store.records) == 1)
     source = make_client(port).client_credentials(store=store)

@@ -85,7 +85,7 @@ def running(command: list[str], is_ready: Callable[[], bool], **options: Any) ->
 
 @contextmanager
 def redis_server(folder: Path) -> Iterator[str]:
-    """A Redis; gives its URL."""
+    """Starts Redis; returns its URL."""
     binary = shutil.which("redis-server")
     if binary is None:
         pytest.fail("redis-server is missing: apt-get install redis-server")
@@ -98,8 +98,8 @@ def redis_server(folder: Path) -> Iterator[str]:
 
 def program(name: str) -> str:
     """One of PostgreSQL's programs: in the path, or of the newest version where Debian puts them."""
-    debians = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), reverse=True)
-    found = shutil.which(name) or (str(debians[0]) if debians else None)
+    debian_paths = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), reverse=True)
+    found = shutil.which(name) or (str(debian_paths[0]) if debian_paths else None)
     if found is None:
         pytest.fail(f"{name} is missing: apt-get install postgresql")
     return found
@@ -107,7 +107,7 @@ def program(name: str) -> str:
 
 @contextmanager
 def postgres_server() -> Iterator[str]:
-    """A PostgreSQL without a table; gives its URL."""
+    """Starts PostgreSQL without a table; returns its URL."""
     initdb, postgres, pg_isready = map(program, ["initdb", "postgres", "pg_isready"])
     # It does not run as root, and the folders of the tests are closed to its user.
     user = pwd.getpwnam("postgres") if os.geteuid() == 0 else None

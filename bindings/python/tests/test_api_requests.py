@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import Answer, Plain, reply
+from conftest import Answer, StubServer, reply
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
@@ -70,10 +70,10 @@ def proof(token: str, *, key: Key = HOLDER, header: Any = None, claims: Any = No
     )
 
 
-class World:
+class ApiServer:
     """A server that issues bound tokens for client credentials, and an API at the same address."""
 
-    def __init__(self, plain: Callable[[Answer], Plain], **options: Any) -> None:
+    def __init__(self, plain: Callable[[Answer], StubServer], **options: Any) -> None:
         self.seen: list[str] = []
         self.base = plain(self.respond).base
         metadata = {"issuer": self.base, "jwks_uri": f"{self.base}/jwks", "token_endpoint": f"{self.base}/token"}
@@ -89,15 +89,15 @@ class World:
     def token(self, **more: Any) -> str:
         now = int(time.time())
         claims = {"iss": self.base, "aud": AUDIENCE, "sub": "u", "client_id": "c", "jti": "j"}
-        bound = {"cnf": {"jkt": HOLDER.dpop.thumbprint}} | more
+        claim_overrides = {"cnf": {"jkt": HOLDER.dpop.thumbprint}} | more
         times = {"iat": now, "exp": now + 60, "scope": "read"}
         header = {"typ": "at+jwt", "alg": "ES256", "kid": "1"}
-        present_claims = {name: value for name, value in bound.items() if value is not None}
+        present_claims = {name: value for name, value in claim_overrides.items() if value is not None}
         return ISSUING.sign(header, {**claims, **times, **present_claims})
 
     def respond(self, handler: BaseHTTPRequestHandler) -> None:
-        bound = {"access_token": self.token(), "token_type": "DPoP", "expires_in": 60}
-        documents = {"/jwks": {"keys": [{**ISSUING.jwk, "kid": "1", "alg": "ES256"}]}, "/token": bound}
+        token_response = {"access_token": self.token(), "token_type": "DPoP", "expires_in": 60}
+        documents = {"/jwks": {"keys": [{**ISSUING.jwk, "kid": "1", "alg": "ES256"}]}, "/token": token_response}
         if handler.path in documents:
             body = json.dumps(documents[handler.path]).encode()
             reply(200, body, content_type="application/json")(handler)
@@ -123,18 +123,18 @@ class World:
             method="GET", url=URL, authorization=authorization, dpop=dpop, **more
         )
 
-    def refused(self, authorization: Any, dpop: Any = None, **more: Any) -> oauth_core.OAuthError:
+    def refusal(self, authorization: Any, dpop: Any = None, **more: Any) -> oauth_core.OAuthError:
         with pytest.raises(oauth_core.OAuthError) as raised:
             self.verify(authorization, dpop, **more)
         return raised.value
 
 
 @pytest.fixture
-def world(plain: Callable[[Answer], Plain]) -> World:
-    return World(plain)
+def world(plain: Callable[[Answer], StubServer]) -> ApiServer:
+    return ApiServer(plain)
 
 
-def test_dpop_proofs_of_this_client_are_accepted_for_every_url_and_method(world: World) -> None:
+def test_dpop_proofs_of_this_client_are_accepted_for_every_url_and_method(world: ApiServer) -> None:
     source = world.client.client_credentials(scope="read")
     for method, path in [
         ("GET", "/orders"),
@@ -150,8 +150,10 @@ def test_dpop_proofs_of_this_client_are_accepted_for_every_url_and_method(world:
     assert world.seen == ["ok"] * 6
 
 
-def test_a_client_retries_with_the_nonce_that_the_api_requires_and_reuses_it(plain: Callable[[Answer], Plain]) -> None:
-    world = World(plain, dpop_nonce_key=encoded(secrets.token_bytes(32)))
+def test_a_client_retries_with_the_nonce_that_the_api_requires_and_reuses_it(
+    plain: Callable[[Answer], StubServer]
+) -> None:
+    world = ApiServer(plain, dpop_nonce_key=encoded(secrets.token_bytes(32)))
     source = world.client.client_credentials(scope="read")
     with httpx.Client(auth=oauth_core.httpx.Auth(source, origins=[world.base])) as http:
         for _ in range(3):
@@ -159,11 +161,11 @@ def test_a_client_retries_with_the_nonce_that_the_api_requires_and_reuses_it(pla
     assert world.seen == ["dpop_proof.nonce", "ok", "ok", "ok"]
 
 
-def test_a_proof_without_a_nonce_is_rejected_with_a_challenge_that_contains_one(plain: Callable[[Answer], Plain]) -> None:
+def test_a_proof_without_a_nonce_is_rejected_with_a_challenge_that_contains_one(plain: Callable[[Answer], StubServer]) -> None:
     key = secrets.token_bytes(32)
-    world = World(plain, dpop_nonce_key=encoded(key))
+    world = ApiServer(plain, dpop_nonce_key=encoded(key))
     token = world.token()
-    error = world.refused(f"DPoP {token}", proof(token))
+    error = world.refusal(f"DPoP {token}", proof(token))
     assert (error.code, error.response_status) == ("dpop_proof.nonce", 401)
     assert error.challenge == 'DPoP error="use_dpop_nonce", algs="ES256", Bearer'
     assert sorted(error.response_headers) == ["dpop-nonce", "www-authenticate"]
@@ -180,7 +182,7 @@ def test_a_proof_without_a_nonce_is_rejected_with_a_challenge_that_contains_one(
     assert raised.value.code == "dpop_proof.nonce"
 
 
-def test_a_bound_token_is_accepted_with_a_valid_proof(world: World) -> None:
+def test_a_bound_token_is_accepted_with_a_valid_proof(world: ApiServer) -> None:
     token = world.token()
     verified = world.verify(f"dpop {token}", [proof(token)])
     assert (verified.subject, verified.dpop_nonce) == ("u", None)
@@ -247,10 +249,10 @@ def made(seconds: int) -> Callable[[str], Any]:
         pytest.param(lambda token: proof(token, key=OTHER), "access_token.proof_required", id="another key"),
     ],
 )
-def test_a_flawed_proof_is_rejected(world: World, flawed: Callable[[str], Any], code: str) -> None:
+def test_a_flawed_proof_is_rejected(world: ApiServer, flawed: Callable[[str], Any], code: str) -> None:
     token = world.token()
     dpop = flawed(token)
-    error = world.refused(f"DPoP {token}", dpop)
+    error = world.refusal(f"DPoP {token}", dpop)
     assert (error.code, error.response_status) == (code, 401)
     named = "invalid_dpop_proof" if code.startswith("dpop_proof") else "invalid_token"
     challenge = f'DPoP error="{named}", algs="ES256", Bearer'
@@ -262,7 +264,7 @@ def test_a_flawed_proof_is_rejected(world: World, flawed: Callable[[str], Any], 
     assert world.verify(f"DPoP {token}", proof(token)).subject == "u"
 
 
-def test_a_replayed_proof_is_rejected(world: World) -> None:
+def test_a_replayed_proof_is_rejected(world: ApiServer) -> None:
     token = world.token()
     shown = proof(token)
 
@@ -293,7 +295,7 @@ def one_in_memory(_: Path) -> Callable[[], stores.MemoryStore]:
     ],
 )
 def test_a_proof_is_accepted_once_across_processes_that_share_a_store(
-    world: World, tmp_path: Path, opener: Callable[[Path], Callable[[], Any]]
+    world: ApiServer, tmp_path: Path, opener: Callable[[Path], Callable[[], Any]]
 ) -> None:
     opened = opener(tmp_path)
     # A verifier and a store for each process.
@@ -303,9 +305,9 @@ def test_a_proof_is_accepted_once_across_processes_that_share_a_store(
 
     def verdict(number: int) -> tuple[int, str | None]:
         verifier, store = processes[number % 4]
-        told = verifier.verify_request(**request)
-        saved = store.save(f"dpop-proof:{told.dpop_replay_key}", "received", 0, until=told.dpop_forget_at)
-        return (401, told.dpop_replay_challenge) if saved is None else (200, None)
+        verified = verifier.verify_request(**request)
+        saved = store.save(f"dpop-proof:{verified.dpop_replay_key}", "received", 0, until=verified.dpop_forget_at)
+        return (401, verified.dpop_replay_challenge) if saved is None else (200, None)
 
     challenge = 'DPoP error="invalid_dpop_proof", algs="ES256", Bearer'
     for _ in "12":
@@ -319,7 +321,7 @@ def with_jwk(**jwk: str) -> Callable[[str], Any]:
     return with_header(jwk={**HOLDER.jwk, **jwk})
 
 
-def ending_in(signature: bytes) -> Callable[[str], Any]:
+def with_signature(signature: bytes) -> Callable[[str], Any]:
     return lambda token: f"{proof(token).rpartition('.')[0]}.{encoded(signature)}"
 
 
@@ -332,16 +334,16 @@ RSA_JWK = {"kty": "RSA", "n": encoded(b"\xff" * 256), "e": encoded(b"\xff" * 8)}
         pytest.param(with_jwk(y=HOLDER.jwk["x"]), id="a point off the curve"),
         pytest.param(with_jwk(x=encoded(bytes(32)), y=encoded(bytes(32))), id="coordinates of zero"),
         pytest.param(with_jwk(x=encoded(b"\xff" * 32)), id="a coordinate beyond the field"),
-        pytest.param(ending_in(b""), id="no signature"),
-        pytest.param(ending_in(bytes(64)), id="a signature of zeros"),
-        pytest.param(ending_in(b"\x01" * 63), id="a short signature"),
+        pytest.param(with_signature(b""), id="no signature"),
+        pytest.param(with_signature(bytes(64)), id="a signature of zeros"),
+        pytest.param(with_signature(b"\x01" * 63), id="a short signature"),
         pytest.param(with_header(alg="Ed25519", jwk={"kty": "OKP", "crv": "Ed25519", "x": encoded(b"\x02" * 32)}), id="not a point"),
         pytest.param(with_header(alg="PS256", jwk=RSA_JWK), id="an exponent of eight bytes"),
         pytest.param(with_header(alg="RS256", jwk={**RSA_JWK, "e": "AQAB"}), id="a modulus that is no product"),
     ],
 )
 def test_an_unusable_key_or_signature_is_rejected_with_401(
-    world: World, flawed: Callable[[str], Any]
+    world: ApiServer, flawed: Callable[[str], Any]
 ) -> None:
     token = world.token()
     verifier = world.other_verifier()
@@ -350,35 +352,35 @@ def test_an_unusable_key_or_signature_is_rejected_with_401(
     assert (raised.value.code, raised.value.response_status) == ("dpop_proof.signature", 401)
 
 
-def test_a_bound_token_is_rejected_as_bearer_and_an_unbound_one_with_a_proof(world: World) -> None:
+def test_a_bound_token_is_rejected_as_bearer_and_an_unbound_one_with_a_proof(world: ApiServer) -> None:
     token = world.token()
     for dpop in [None, proof(token)]:
-        error = world.refused(f"Bearer {token}", dpop)
+        error = world.refusal(f"Bearer {token}", dpop)
         assert error.code == "access_token.proof_required"
         assert error.challenge == 'Bearer error="invalid_token", DPoP algs="ES256"'
     unbound = world.token(cnf=None)
     assert world.verify(f"Bearer {unbound}").subject == "u"
-    assert world.refused(f"DPoP {unbound}", proof(unbound)).code == "access_token.proof_required"
+    assert world.refusal(f"DPoP {unbound}", proof(unbound)).code == "access_token.proof_required"
     certified = world.token(cnf={"x5t#S256": "print"})
     assert world.verify(f"Bearer {certified}", x5t_s256="print").subject == "u"
     for more in ({}, {"x5t_s256": "other"}):
-        assert world.refused(f"Bearer {certified}", **more).code == "access_token.proof_required"
+        assert world.refusal(f"Bearer {certified}", **more).code == "access_token.proof_required"
 
 
-def test_a_request_without_a_token_is_rejected_with_a_challenge(world: World) -> None:
+def test_a_request_without_a_token_is_rejected_with_a_challenge(world: ApiServer) -> None:
     authorizations: list[Any] = [None, [], "Basic dTpw", world.token()]
     for authorization in authorizations:
-        error = world.refused(authorization)
+        error = world.refusal(authorization)
         assert (error.code, error.response_status) == ("access_token.missing", 401)
         assert error.challenge == 'Bearer, DPoP algs="ES256"'
     bearer = f"Bearer {world.token(cnf=None)}"
-    twice = world.refused([bearer, bearer])
+    twice = world.refusal([bearer, bearer])
     assert (twice.code, twice.response_status) == ("access_token.duplicate", 400)
-    scope = world.refused(bearer, scope="admin")
+    scope = world.refusal(bearer, scope="admin")
     assert (scope.code, scope.response_status) == ("access_token.insufficient_scope", 403)
 
 
-def test_invalid_options_and_arguments_are_rejected_at_startup_if_possible(world: World) -> None:
+def test_invalid_options_and_arguments_are_rejected_at_startup_if_possible(world: ApiServer) -> None:
     for key in ("short", b"", bytes(31), bytes(33)):
         with pytest.raises(oauth_core.MisuseError) as raised:
             world.other_verifier(dpop_nonce_key=key)
@@ -406,7 +408,7 @@ def test_invalid_options_and_arguments_are_rejected_at_startup_if_possible(world
     assert (error.code, error.response_status, error.response_headers) == ("url.syntax", 500, {})
 
 
-def test_opaque_dpop_bound_tokens_require_a_valid_proof(plain: Callable[[Answer], Plain]) -> None:
+def test_opaque_dpop_bound_tokens_require_a_valid_proof(plain: Callable[[Answer], StubServer]) -> None:
     active = {"active": True, "client_id": "c", "sub": "u", "token_type": "DPoP"}
     bound = {**active, "cnf": {"jkt": HOLDER.dpop.thumbprint}}
     base = plain(reply(200, json.dumps(bound).encode(), content_type="application/json")).base
@@ -427,7 +429,7 @@ def test_opaque_dpop_bound_tokens_require_a_valid_proof(plain: Callable[[Answer]
         assert raised.value.code == code
 
 
-def test_request_verification_runs_without_a_transport(world: World) -> None:
+def test_request_verification_runs_without_a_transport(world: ApiServer) -> None:
     token = world.token()
     world.verify(f"DPoP {token}", proof(token))  # fetches the keys
     exchange = world.verifier.verify_request_exchange(

@@ -46,12 +46,12 @@ class Bank:
             network=network,
         )
 
-    def tokens(self, client: oauth_core.Client) -> oauth_core.Tokens:
+    def log_in(self, client: oauth_core.Client) -> oauth_core.Tokens:
         flow = client.begin_authorization(redirect_uri=CALLBACK, scope="openid read", push="always")
         with httpx.Client(verify=self.tls, trust_env=False) as browser:
             return client.redeem(flow, browser.get(flow.url).headers["location"])
 
-    def steer(self, route: str) -> None:
+    def control(self, route: str) -> None:
         url = f"{self.server_info['base']}/_twin/{route}"
         request = urllib.request.Request(url, data=b"{}", method="POST")
         urllib.request.urlopen(request, context=self.tls).close()
@@ -64,8 +64,8 @@ class Bank:
     def refreshes(self) -> int:
         return self.counter("refreshes")
 
-    def misbound(self) -> int:
-        """How often the API was sent a token over a connection with another certificate than the token's."""
+    def misbound_count(self) -> int:
+        """How often the API was sent a token over a connection with a certificate other than the token's."""
         return self.counter("api_misbound")
 
     def status(self, source: Any) -> int:
@@ -82,29 +82,30 @@ def bank() -> Iterator[Bank]:
 
 
 def test_an_api_accepts_a_certificate_bound_token_only_with_its_certificate(bank: Bank, tmp_path: Path) -> None:
-    before = bank.misbound()
+    before = bank.misbound_count()
     source = bank.client(0).client_credentials(scope="read")
     token = source.token().access_token
     assert bank.status(source) == 200
     for number, expected in ((0, 200), (1, 401)):
-        both = tmp_path / f"{number}.pem"
-        both.write_text(bank.server_info["certificates"][number])
-        shown = ssl.create_default_context(cadata=bank.server_info["ca"])
-        shown.load_cert_chain(both)
-        with httpx.Client(verify=shown, trust_env=False) as http:
+        certificate_and_key = tmp_path / f"{number}.pem"
+        certificate_and_key.write_text(bank.server_info["certificates"][number])
+        tls = ssl.create_default_context(cadata=bank.server_info["ca"])
+        tls.load_cert_chain(certificate_and_key)
+        with httpx.Client(verify=tls, trust_env=False) as http:
             stolen = http.get(bank.api, headers={"Authorization": f"Bearer {token}"})
             assert stolen.status_code == expected
-            # The plug-in of a client that shows it.
+            # The same request with the plug-in of an HTTP client that presents this certificate.
         attached = oauth_core.httpx.Auth(source, origins=bank.origins)
-        with httpx.Client(verify=shown, trust_env=False, auth=attached) as http:
+        with httpx.Client(verify=tls, trust_env=False, auth=attached) as http:
             assert http.get(bank.api).status_code == expected
-    # The thief's, and the plug-in's twice, of an HTTP client that shows another certificate than the network.
-    assert bank.misbound() > before
+    # The stolen token was misbound once, and that of the plug-in twice: its HTTP client presents a certificate other
+    # than the network's.
+    assert bank.misbound_count() > before
 
 
 def test_clients_that_authenticate_with_different_certificates_share_no_token(bank: Bank) -> None:
     store = oauth_core.stores.MemoryStore()
-    misbound = bank.misbound()
+    misbound_count = bank.misbound_count()
     sources = []
     for number in (0, 1):
         network = bank.network(number)
@@ -118,37 +119,37 @@ def test_clients_that_authenticate_with_different_certificates_share_no_token(ba
     tokens = {source.token().access_token for source in sources}
     assert len(tokens) == 2
     assert [bank.status(source) for source in sources] == [200, 200]
-    assert bank.misbound() == misbound
+    assert bank.misbound_count() == misbound_count
 
 
 def test_replacing_the_certificates_of_running_workers_fails_no_call(bank: Bank) -> None:
-    """Workers share one store, and get the new certificate one after the other."""
+    """Workers with a shared store get the new certificate one by one."""
     store = oauth_core.stores.MemoryStore()
     old, new = bank.client(0), bank.client(1)
 
     def worker(client: oauth_core.Client) -> Any:
         return client.source(store=store, subject="alice")
 
-    worker(old).log_in(bank.tokens(old))
+    worker(old).log_in(bank.log_in(old))
     fleet = [worker(old) for _ in range(WORKERS)]
     before = bank.refreshes()
-    misbound = bank.misbound()
+    misbound_count = bank.misbound_count()
 
-    def work() -> None:
+    def call_from_each() -> None:
         assert [bank.status(source) for source in fleet] == [200] * WORKERS
 
-    work()
+    call_from_each()
     assert bank.refreshes() == before
     for replaced in range(WORKERS):
         fleet[replaced] = worker(new)
-        work()
+        call_from_each()
         # The first that has the new one gets a token for it; the others still use theirs.
         assert bank.refreshes() == before + 1
-    bank.steer("expire")
-    work()
+    bank.control("expire")
+    call_from_each()
     assert bank.refreshes() == before + 2
     # No token was sent with another certificate.
-    assert bank.misbound() == misbound
+    assert bank.misbound_count() == misbound_count
 
 
 def test_tokens_that_expire_during_the_rotation_fail_no_call(bank: Bank) -> None:
@@ -156,15 +157,15 @@ def test_tokens_that_expire_during_the_rotation_fail_no_call(bank: Bank) -> None
     store = oauth_core.stores.MemoryStore()
     old, new = bank.client(0), bank.client(1)
     first = old.source(store=store, subject="bob")
-    first.log_in(bank.tokens(old))
+    first.log_in(bank.log_in(old))
     fleet = [first, new.source(store=store, subject="bob")]
-    misbound = bank.misbound()
+    misbound_count = bank.misbound_count()
     for _ in range(3):
         before = bank.refreshes()
         assert [bank.status(source) for source in fleet * 2] == [200] * 4
         assert bank.refreshes() - before <= 2
-        bank.steer("expire")
-    assert bank.misbound() == misbound
+        bank.control("expire")
+    assert bank.misbound_count() == misbound_count
 
 
 class Process:
@@ -192,7 +193,7 @@ class Process:
         assert self.started.wait(20) == 0
 
 
-def work(config: Any) -> None:
+def run_worker(config: Any) -> None:
     """Calls the API for each line, with the grant in the file store."""
     bank = Bank(config["said"])
     store = oauth_core.stores.FileStore(config["place"])
@@ -202,14 +203,14 @@ def work(config: Any) -> None:
 
 
 def test_processes_with_two_certificates_find_their_own_tokens_in_a_file_store(bank: Bank, tmp_path: Path) -> None:
-    place = tmp_path / "grants"
-    store = oauth_core.stores.FileStore(place)
+    folder = tmp_path / "grants"
+    store = oauth_core.stores.FileStore(folder)
     login = bank.client(0).source(store=store, subject="carol")
-    login.log_in(bank.tokens(bank.client(0)))
-    misbound = bank.misbound()
+    login.log_in(bank.log_in(bank.client(0)))
+    misbound_count = bank.misbound_count()
 
     def call(fleet: list[Process]) -> int:
-        """How many token requests it takes for all of them to call at once."""
+        """Has all workers call at once; returns the number of token requests that this takes."""
         before = bank.counter("token_requests")
         for worker in fleet:
             worker.request_tokens()
@@ -217,16 +218,16 @@ def test_processes_with_two_certificates_find_their_own_tokens_in_a_file_store(b
         return bank.counter("token_requests") - before
 
     def started() -> list[Process]:
-        fleet.extend(Process(bank, number, place) for number in (0, 1))
+        fleet.extend(Process(bank, number, folder) for number in (0, 1))
         return fleet[-2:]
 
     fleet: list[Process] = []
     # The worker with the other certificate needs its own token.
     assert call(started()) == 1
     for _ in range(2):
-        # Those that start later find theirs.
+        # Workers that start later find the token for their certificate.
         assert call(started()) == 0
-        # Two hours later, each needs another, and the others find it.
+        # Two hours later, each certificate needs a new token, which the other workers find.
         assert login.key is not None
         version, record = store.load(login.key) or (0, "")
         old = re.sub(r'"received_at":(\d+)', lambda at: f'"received_at":{int(at[1]) - 7200}', record)
@@ -235,20 +236,20 @@ def test_processes_with_two_certificates_find_their_own_tokens_in_a_file_store(b
         assert call(fleet[-2:]) == 0
     for worker in fleet:
         worker.stop()
-    assert bank.misbound() == misbound
+    assert bank.misbound_count() == misbound_count
 
 
 def test_tokens_bound_to_another_certificate_are_renewed_instead_of_sent(bank: Bank) -> None:
     """After a restart with a new certificate, the tokens are still bound to the old one, even without a store."""
-    tokens = bank.tokens(bank.client(0))
+    tokens = bank.log_in(bank.client(0))
     copy = oauth_core.Tokens.deserialize(tokens.serialize())
-    before, misbound = bank.refreshes(), bank.misbound()
+    before, misbound_count = bank.refreshes(), bank.misbound_count()
     assert bank.status(bank.client(0).source(copy)) == 200
     assert bank.refreshes() == before
     assert bank.status(bank.client(1).source(copy)) == 200
     assert bank.refreshes() == before + 1
-    assert bank.misbound() == misbound
+    assert bank.misbound_count() == misbound_count
 
 
 if __name__ == "__main__":
-    work(json.loads(sys.argv[1]))
+    run_worker(json.loads(sys.argv[1]))

@@ -69,11 +69,11 @@ def test_a_function_provides_the_workload_token() -> None:
         oauth_core.FederatedAssertion(lambda _: token(aud="api://x"), audience="api://x")
     )
 
-    def fails(_: object) -> str:
+    def raise_lookup_error(_: object) -> str:
         raise LookupError("no token today")
 
     with pytest.raises(LookupError, match="no token today"):
-        body(oauth_core.FederatedAssertion(fails))
+        body(oauth_core.FederatedAssertion(raise_lookup_error))
 
 
 def test_the_function_receives_the_audience_and_expiry() -> None:
@@ -136,16 +136,16 @@ def test_a_coroutine_function_provides_the_workload_token() -> None:
     auth = oauth_core.FederatedAssertion(made_by_a_coroutine)
     assert token(aud=ISSUER) in body(auth)
 
-    async def by_hand() -> str:
+    async def run_by_own_driver() -> str:
         return body(auth)
 
-    assert token(aud=ISSUER) in asyncio.run(by_hand())
+    assert token(aud=ISSUER) in asyncio.run(run_by_own_driver())
 
-    async def fails(_: object) -> str:
+    async def raise_lookup_error(_: object) -> str:
         raise LookupError("no token today")
 
     with pytest.raises(LookupError, match="no token today"):
-        body(oauth_core.FederatedAssertion(fails))
+        body(oauth_core.FederatedAssertion(raise_lookup_error))
 
 
 @pytest.fixture

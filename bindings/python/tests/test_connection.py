@@ -15,7 +15,7 @@ import httpx
 import httpx2
 import pytest
 import requests
-from conftest import Plain, Twin, browse, reply
+from conftest import StubServer, Twin, browse, reply
 
 import oauth_core
 import oauth_core.aiohttp
@@ -114,18 +114,18 @@ def test_a_wider_scope_is_requested_from_the_user(generic: Twin, name: str) -> N
     person = Person()
     api = connection(generic, person, www_authenticate=['Bearer scope="read"'])
     auth, send = PLUG_INS[name]
-    plugged = auth(api)
+    auth_plugin = auth(api)
     assert api.get(api.url).json()["scope"] == "read offline_access"
-    # POST wants `write`.
-    assert send(plugged, api.url) == 200
+    # POST requires `write`.
+    assert send(auth_plugin, api.url) == 200
     assert len(person.pages) == 2 and "scope=read+offline_access+write" in person.pages[1]
-    assert send(plugged, api.url) == 200
+    assert send(auth_plugin, api.url) == 200
     assert len(person.pages) == 2
     # An expired access token, and another path on the same origin.
     generic.expire()
-    assert send(plugged, api.url) == 200
+    assert send(auth_plugin, api.url) == 200
     with pytest.raises(Exception, match="resource") as raised:
-        send(plugged, f"{generic.base}/api/other")
+        send(auth_plugin, f"{generic.base}/api/other")
     error: Any = raised.value
     assert error.code == "resource.not_covered"
 
@@ -237,20 +237,20 @@ def test_a_connection_without_any_client_is_refused(generic: Twin) -> None:
 @pytest.mark.parametrize("addresses", ["public_where_marked", "any"])
 def test_an_internal_server_named_by_an_api_is_contacted_only_if_allowed(generic: Twin, addresses: Any) -> None:
     def answer(handler: Any) -> None:
-        place = handler.path.startswith("/.well-known/oauth-protected-resource")
+        is_metadata = handler.path.startswith("/.well-known/oauth-protected-resource")
         document = {"resource": f"{api.base}/mcp", "authorization_servers": [generic.base]}
         body = json.dumps(document).encode()
-        reply(200 if place else 401, body, content_type="application/json")(handler)
+        reply(200 if is_metadata else 401, body, content_type="application/json")(handler)
 
-    api, person = Plain(answer), Person()
+    api, person = StubServer(answer), Person()
     network = oauth_core.Network(addresses=addresses)
     options = {"client_name": "Notes", "open": person, **HERE, "network": network}
-    stranger = oauth_core.ResourceConnection(f"{api.base}/mcp", **options)
+    api_connection = oauth_core.ResourceConnection(f"{api.base}/mcp", **options)
     if addresses == "any":
-        assert stranger.token().access_token
+        assert api_connection.token().access_token
         return
     with pytest.raises(oauth_core.LostError) as lost:
-        stranger.token()
+        api_connection.token()
     assert lost.value.code == "lost.not_public"
     assert person.pages == []
 
@@ -259,31 +259,31 @@ def test_the_caller_may_reject_or_choose_among_several_authorization_servers(gen
     servers: list[str] = ["http://127.0.0.1:1", generic.base]
 
     def answer(handler: Any) -> None:
-        place = "oauth-protected-resource" in handler.path
+        is_metadata = "oauth-protected-resource" in handler.path
         document = {"resource": f"{api.base}/mcp", "authorization_servers": servers}
         body = json.dumps(document).encode()
-        reply(200 if place else 401, body, content_type="application/json")(handler)
+        reply(200 if is_metadata else 401, body, content_type="application/json")(handler)
 
-    api, person = Plain(answer), Person()
+    api, person = StubServer(answer), Person()
 
-    def connected(**options: Any) -> oauth_core.ResourceConnection:
+    def connection_to(**options: Any) -> oauth_core.ResourceConnection:
         options = {"client_name": "Notes", "open": person, **HERE, **options}
         network = oauth_core.Network(addresses="any")
         return oauth_core.ResourceConnection(f"{api.base}/mcp", network=network, **options)
 
     with pytest.raises(oauth_core.MisuseError) as several:
-        connected(on_several_servers="error").token()
+        connection_to(on_several_servers="error").token()
     assert several.value.code == "connect.several_servers"
     assert all(server in str(several.value) for server in servers)
-    # The first of them does not answer.
+    # The first server does not answer.
     with pytest.raises(oauth_core.LostError):
-        connected().token()
+        connection_to().token()
     assert person.pages == []
-    chosen = connected(issuers=[generic.base, servers[0]], on_several_servers="error")
-    assert chosen.token().access_token
+    allowed = connection_to(issuers=[generic.base, servers[0]], on_several_servers="error")
+    assert allowed.token().access_token
     assert len(person.pages) == 1
     with pytest.raises(oauth_core.MisuseError) as raised:
-        connected(on_several_servers="ask")
+        connection_to(on_several_servers="ask")
     assert raised.value.code == "form.malformed_parameter"
 
 
@@ -294,13 +294,13 @@ def test_metadata_of_a_trusted_signer_selects_the_server(generic: Twin) -> None:
         keys = json.load(answer)
     person = Person()
 
-    def connected(signer: str) -> oauth_core.ResourceConnection:
+    def connection_with(signer: str) -> oauth_core.ResourceConnection:
         return connection(generic, person, issuers=[generic.base], signers={signer: keys})
 
     with pytest.raises(oauth_core.MisuseError) as raised:
-        connected(generic.base).token()
+        connection_with(generic.base).token()
     assert raised.value.code == "connect.server_not_allowed"
-    assert connected("https://other.example").get(resource).status == 200
+    assert connection_with("https://other.example").get(resource).status == 200
     with pytest.raises(oauth_core.OAuthError) as raised_keys:
         connection(generic, person, signers={generic.base: []})
     assert raised_keys.value.code == "jwks.malformed"
@@ -337,7 +337,7 @@ def test_the_configured_resource_is_sent_instead_of_the_api_url(generic: Twin) -
 
 
 def test_a_client_is_identified_by_its_client_id_metadata_document(
-    generic: Twin, plain: Callable[..., Plain]
+    generic: Twin, plain: Callable[..., StubServer]
 ) -> None:
     generic.accept_client_id_metadata()
     documents: list[str] = []

@@ -14,7 +14,7 @@ import httpx
 import httpx2
 import pytest
 import requests
-from conftest import Answer, Plain, Twin, reply
+from conftest import Answer, StubServer, Twin, reply
 from test_connection import HERE, Person, connection
 
 import oauth_core
@@ -55,7 +55,7 @@ async def by_aiohttp(api: oauth_core.ResourceConnection) -> int:
             return response.status
 
 
-WAYS: list[Callable[[oauth_core.ResourceConnection], Any]] = [
+CALLERS: list[Callable[[oauth_core.ResourceConnection], Any]] = [
     by_source,
     by_coroutine,
     by_httpx,
@@ -65,7 +65,7 @@ WAYS: list[Callable[[oauth_core.ResourceConnection], Any]] = [
 ]
 
 
-def called(api: oauth_core.ResourceConnection, way: Callable[..., Any]) -> int:
+def status_with(api: oauth_core.ResourceConnection, way: Callable[..., Any]) -> int:
     response = way(api)
     status: int = asyncio.run(response) if asyncio.iscoroutine(response) else response
     return status
@@ -75,14 +75,14 @@ def test_tokens_are_bound_to_a_dpop_key_if_the_api_requires_it(generic: Twin) ->
     generic.require_dpop()
     person = Person()
     api = connection(generic, person)
-    for way in WAYS:
-        assert called(api, way) == 200, way
+    for way in CALLERS:
+        assert status_with(api, way) == 200, way
         # Earlier nonces are no longer valid, for the API and the server.
         generic.rotate_nonces()
     assert api.token().token_type == "DPoP"
     assert "dpop" in generic.entry("/api/echo")["headers"]
     generic.expire()
-    assert called(api, by_httpx) == 200
+    assert status_with(api, by_httpx) == 200
     tokens = api.token()
     with ThreadPoolExecutor(50) as threads:
         renewed = threads.map(lambda _: api.renew(tokens).access_token, range(50))
@@ -94,11 +94,11 @@ def test_the_dpop_key_is_stored_with_the_connection(generic: Twin) -> None:
     generic.require_dpop()
     person, memory = Person(), oauth_core.stores.MemoryStore()
     store = oauth_core.stores.SealedStore(memory, bytes(range(32)))
-    assert called(connection(generic, person, store=store), by_source) == 200
+    assert status_with(connection(generic, person, store=store), by_source) == 200
     # Another process has the grant and its DPoP key.
     generic.expire()
     second = connection(generic, person, store=store)
-    assert called(second, by_requests) == 200
+    assert status_with(second, by_requests) == 200
     assert (generic.counters["refreshes"], len(person.pages)) == (1, 1)
     (key,) = (key for key in memory.scan()[0] if key.startswith("dpop-key:"))
     sealed, opened = memory.load(key), store.load(key)
@@ -113,7 +113,7 @@ def test_a_key_passed_by_the_caller_is_used_and_not_stored(generic: Twin) -> Non
     generic.require_dpop()
     person, store = Person(), oauth_core.stores.MemoryStore()
     key = oauth_core.DpopKey.generate()
-    assert called(connection(generic, person, store=store, dpop_key=key), by_source) == 200
+    assert status_with(connection(generic, person, store=store, dpop_key=key), by_source) == 200
     keys, _ = store.scan()
     assert keys and not [key for key in keys if key.startswith("dpop-key:")]
     # The API takes no proofs of such a key.
@@ -124,9 +124,9 @@ def test_a_key_passed_by_the_caller_is_used_and_not_stored(generic: Twin) -> Non
     assert len(person.pages) == 1
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", CALLERS)
 def test_an_api_without_authorization_is_called_without_a_token(
-    generic: Twin, plain: Callable[[Answer], Plain], way: Callable[..., Any]
+    generic: Twin, plain: Callable[[Answer], StubServer], way: Callable[..., Any]
 ) -> None:
     is_protected = False
 
@@ -155,13 +155,13 @@ def test_an_api_without_authorization_is_called_without_a_token(
         api.token()
     assert error.value.code == "connect.not_protected"
     request_count = len(server.seen)
-    assert [called(api, way), called(api, way)] == [200, 200]
+    assert [status_with(api, way), status_with(api, way)] == [200, 200]
     # Metadata that is already known is not requested again.
     assert len(server.seen) == request_count + 2
     assert not any("authorization" in headers for _, _, headers, _ in server.seen)
     assert person.pages == []
     # One day it asks for authorization.
     is_protected = True
-    assert called(api, way) == 200
+    assert status_with(api, way) == 200
     assert server.seen[-1][2]["authorization"].startswith("Bearer ")
     assert len(person.pages) == 1

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
-from conftest import Answer, Plain, Twin, reply
+from conftest import Answer, StubServer, Twin, reply
 from test_connection import HERE, Person
 
 import oauth_core
@@ -23,7 +23,7 @@ PLACE = "/.well-known/oauth-protected-resource"
 class Siblings:
     """`/a` and `/b`, whose tokens two servers issue, or one server does."""
 
-    def __init__(self, plain: Callable[[Answer], Plain], a: Twin, b: Twin) -> None:
+    def __init__(self, plain: Callable[[Answer], StubServer], a: Twin, b: Twin) -> None:
         self.issuers = {"a": a.base, "b": b.base}
         #: Tokens that are not enough for a POST.
         self.narrow: set[str] = set()
@@ -82,7 +82,7 @@ def page_query(page: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("servers", ["two", "one"])
 def test_each_api_has_its_own_client_login_and_tokens(
-    twins: dict[str, Twin], plain: Callable[[Answer], Plain], servers: str
+    twins: dict[str, Twin], plain: Callable[[Answer], StubServer], servers: str
 ) -> None:
     first, second = twins["generic"], twins["identity-provider" if servers == "two" else "generic"]
     both = Siblings(plain, first, second)
@@ -91,30 +91,30 @@ def test_each_api_has_its_own_client_login_and_tokens(
     pages = [page_query(page) for page in both.person.pages]
     assert [(page["server"], page["resource"]) for page in pages] == [(first.base, a.url), (second.base, b.url)]
     assert pages[0]["client_id"] != pages[1]["client_id"]
-    of_b = b.token().access_token
+    token_of_b = b.token().access_token
 
-    # The one wants more: nothing changes for the other.
+    # The first API requires more scope: nothing changes for the second.
     both.narrow = {f"Bearer {a.token().access_token}"}
     assert a.post(a.url, content=b"x").status == 200
     wider = page_query(both.person.pages[2])
     assert (len(both.person.pages), wider["server"], wider["resource"]) == (3, first.base, a.url)
     assert "write" in wider["scope"].split()
     assert b.post(b.url, content=b"x").status == 200
-    assert b.token().access_token == of_b
+    assert b.token().access_token == token_of_b
     assert len(both.person.pages) == 3
 
-    # Nor where it is renewed, nor in another process with the same store.
+    # Nothing changes after a renewal either, or in another process with the same store.
     renewed = a.renew(a.token()).access_token
-    again = {name: both.connection(name) for name in "ab"}
-    assert (again["a"].token().access_token, again["b"].token().access_token) == (renewed, of_b)
+    reconnected = {name: both.connection(name) for name in "ab"}
+    assert (reconnected["a"].token().access_token, reconnected["b"].token().access_token) == (renewed, token_of_b)
     a.forget()
-    assert both.connection("b").token().access_token == of_b
+    assert both.connection("b").token().access_token == token_of_b
     assert len(both.person.pages) == 3
-    assert (len(both.tokens("a")), both.tokens("b")) == (2, {f"Bearer {of_b}"})
+    assert (len(both.tokens("a")), both.tokens("b")) == (2, {f"Bearer {token_of_b}"})
     assert not both.tokens("a") & both.tokens("b")
 
 
-def test_requests_for_one_api_never_reach_the_other(generic: Twin, plain: Callable[[Answer], Plain]) -> None:
+def test_requests_for_one_api_never_reach_the_other(generic: Twin, plain: Callable[[Answer], StubServer]) -> None:
     both = Siblings(plain, generic, generic)
     a = both.connection("a")
     assert a.get(a.url).status == 200
@@ -133,7 +133,7 @@ def test_requests_for_one_api_never_reach_the_other(generic: Twin, plain: Callab
 
 
 def test_the_metadata_of_one_api_does_not_apply_to_the_other(
-    twins: dict[str, Twin], plain: Callable[[Answer], Plain]
+    twins: dict[str, Twin], plain: Callable[[Answer], StubServer]
 ) -> None:
     both = Siblings(plain, twins["generic"], twins["identity-provider"])
     both.named["a"] = "b"
@@ -144,7 +144,7 @@ def test_the_metadata_of_one_api_does_not_apply_to_the_other(
 
 
 def test_the_client_secret_of_one_api_is_not_sent_to_the_server_of_the_other(
-    twins: dict[str, Twin], plain: Callable[[Answer], Plain]
+    twins: dict[str, Twin], plain: Callable[[Answer], StubServer]
 ) -> None:
     first, second = twins["generic"], twins["identity-provider"]
     both = Siblings(plain, first, second)
@@ -159,7 +159,7 @@ def test_the_client_secret_of_one_api_is_not_sent_to_the_server_of_the_other(
 
 
 def test_a_401_with_changed_metadata_leads_to_a_login_at_the_new_server(
-    twins: dict[str, Twin], plain: Callable[[Answer], Plain], tmp_path: pathlib.Path
+    twins: dict[str, Twin], plain: Callable[[Answer], StubServer], tmp_path: pathlib.Path
 ) -> None:
     """RFC 9728 section 5.2; metadata is cached for five minutes."""
     first, second = twins["generic"], twins["identity-provider"]

@@ -21,7 +21,7 @@ def context(
     return ConnectionContext(id, owner=owner, client=client, redirect_uri=uri)
 
 
-def refused(*contexts: ConnectionContext) -> tuple[str, str]:
+def refusal(*contexts: ConnectionContext) -> tuple[str, str]:
     with pytest.raises(oauth_core.MisuseError) as error:
         check_contexts(contexts)
     return error.value.code, str(error.value)
@@ -30,7 +30,7 @@ def refused(*contexts: ConnectionContext) -> tuple[str, str]:
 def test_contexts_of_different_owners_may_not_share_a_registration() -> None:
     check_contexts([context("a", "one"), context("b", "one")])
     check_contexts([context("a", "one"), context("b", "two", client_id="other")])
-    code, message = refused(context("a", "one"), context("b", "two"))
+    code, message = refusal(context("a", "one"), context("b", "two"))
     assert code == "registration.shared"
     assert "a and b" in message
 
@@ -38,7 +38,7 @@ def test_contexts_of_different_owners_may_not_share_a_registration() -> None:
 def test_contexts_may_share_a_redirect_uri_only_if_the_issuer_sends_iss() -> None:
     alone = f"{CB}/b"
     for first, second in [(UNNAMED, UNNAMED), (NAMED, UNNAMED), (UNNAMED, NAMED)]:
-        code, _ = refused(context("a", metadata=first), context("b", metadata=second))
+        code, _ = refusal(context("a", metadata=first), context("b", metadata=second))
         assert code == "redirect_uri.shared"
         check_contexts([context("a", metadata=first), context("b", metadata=second, uri=alone)])
 
@@ -61,7 +61,7 @@ def test_a_distinct_redirect_uri_is_derived_for_contexts_whose_issuer_sends_no_i
 
 
 def test_context_identifiers_must_be_valid_and_unique() -> None:
-    assert refused(context("a"), context("a"))[0] == "context.identifier"
+    assert refusal(context("a"), context("a"))[0] == "context.identifier"
     for id in ["", ".", "..", "x" * 257]:
         with pytest.raises(oauth_core.MisuseError) as error:
             context(id)

@@ -10,15 +10,15 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
-from conftest import Answer, Plain, Twin, expired
-from test_logout_of_source import World
+from conftest import Answer, StubServer, Twin, expired
+from test_logout_of_source import RotatingServer
 
 import oauth_core
 from oauth_core import stores
 
 Tokens = oauth_core.Tokens
 
-# Each would wait for the renewal whose hook makes it.
+# Each of these calls would wait for the renewal in whose hook it is made.
 CALLS: dict[str, Callable[[Any], object]] = {
     "token": lambda source: source.token(),
     "atoken": lambda source: asyncio.run(source.atoken()),
@@ -34,8 +34,8 @@ CALLS: dict[str, Callable[[Any], object]] = {
 
 
 @pytest.fixture
-def world(plain: Callable[[Answer], Plain]) -> World:
-    return World(plain)
+def world(plain: Callable[[Answer], StubServer]) -> RotatingServer:
+    return RotatingServer(plain)
 
 
 def refused(call: Callable[[], object]) -> str:
@@ -48,7 +48,7 @@ def refused(call: Callable[[], object]) -> str:
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_a_hook_of_a_source_cannot_wait_for_the_source(world: World, name: str) -> None:
+def test_a_hook_of_a_source_cannot_wait_for_the_source(world: RotatingServer, name: str) -> None:
     seen: list[str] = []
 
     def hook(_: Tokens) -> None:
@@ -62,7 +62,7 @@ def test_a_hook_of_a_source_cannot_wait_for_the_source(world: World, name: str) 
     CALLS[name](source)
 
 
-def test_a_hook_of_a_source_waits_for_other_sources(world: World) -> None:
+def test_a_hook_of_a_source_waits_for_other_sources(world: RotatingServer) -> None:
     seen: list[str] = []
     other = world.client.source(expired(world.login("ben")))
     third = world.client.source(expired(world.login("cleo")))
@@ -79,7 +79,7 @@ def test_a_hook_of_a_source_waits_for_other_sources(world: World) -> None:
     assert refused(third.token) == "grant.no_refresh_token"
 
 
-def test_hooks_do_not_wait_for_each_other(world: World) -> None:
+def test_hooks_do_not_wait_for_each_other(world: RotatingServer) -> None:
     seen: list[str] = []
 
     def hook(_: Tokens) -> None:
@@ -95,7 +95,7 @@ def test_hooks_do_not_wait_for_each_other(world: World) -> None:
     assert seen == ["misuse.deadlock", "other renewed"]
 
 
-def test_a_source_of_the_same_record_is_the_same_source(world: World) -> None:
+def test_a_source_of_the_same_record_is_the_same_source(world: RotatingServer) -> None:
     store = stores.MemoryStore()
     seen: list[str] = []
 
@@ -109,7 +109,7 @@ def test_a_source_of_the_same_record_is_the_same_source(world: World) -> None:
     assert seen == ["misuse.deadlock"]
 
 
-def test_a_hook_of_grants_cannot_wait_for_its_user(world: World) -> None:
+def test_a_hook_of_grants_cannot_wait_for_its_user(world: RotatingServer) -> None:
     store = stores.MemoryStore()
     seen: list[str] = []
 
@@ -144,7 +144,7 @@ def test_a_hook_of_grants_cannot_wait_for_its_user(world: World) -> None:
     grants.close()
 
 
-def test_users_wait_for_each_other_if_renewals_are_limited(world: World) -> None:
+def test_users_wait_for_each_other_if_renewals_are_limited(world: RotatingServer) -> None:
     seen: list[str] = []
 
     def hook(subject: str | None, _: Tokens) -> None:
@@ -159,7 +159,7 @@ def test_users_wait_for_each_other_if_renewals_are_limited(world: World) -> None
     assert seen == ["misuse.deadlock"]
 
 
-def test_an_api_cannot_be_called_in_a_hook_of_its_source(world: World) -> None:
+def test_an_api_cannot_be_called_in_a_hook_of_its_source(world: RotatingServer) -> None:
     seen: list[str] = []
     origin = world.server.base
 
@@ -195,7 +195,7 @@ class Counting:
         self.source.invalidate(tokens)
 
 
-def test_a_call_that_a_hook_has_only_scheduled_is_possible(world: World) -> None:
+def test_a_call_that_a_hook_has_only_scheduled_is_possible(world: RotatingServer) -> None:
     async def main() -> str:
         scheduled: list[asyncio.Task[None]] = []
         may_begin, is_scheduled = asyncio.Event(), asyncio.Event()
@@ -224,7 +224,7 @@ def test_a_call_that_a_hook_has_only_scheduled_is_possible(world: World) -> None
     assert asyncio.run(main()) == "grant.no_refresh_token"
 
 
-def test_other_threads_are_not_in_the_hook(world: World) -> None:
+def test_other_threads_are_not_in_the_hook(world: RotatingServer) -> None:
     seen: list[str] = []
 
     def hook(_: Tokens) -> None:

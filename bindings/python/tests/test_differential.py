@@ -56,7 +56,7 @@ STRICTER = {
 LOOSER: dict[tuple[str, str], str] = {}
 
 
-def encoded(part: bytes) -> str:
+def base64url(part: bytes) -> str:
     return base64.urlsafe_b64encode(part).rstrip(b"=").decode()
 
 
@@ -73,10 +73,10 @@ class Token:
     claims: Json
     key: str
     flaws: list[str] = field(default_factory=list)
-    #: How header and claims become bytes, and the parts the token.
-    spelled: Callable[[Json], bytes] = to_json_bytes
-    headed: Callable[[Json], bytes] = to_json_bytes
-    finished: Callable[[str], str] = str
+    #: Serialize the claims and the header, and finish the token.
+    serialize_claims: Callable[[Json], bytes] = to_json_bytes
+    serialize_header: Callable[[Json], bytes] = to_json_bytes
+    finish: Callable[[str], str] = str
 
 
 def signers() -> Signers:
@@ -97,11 +97,11 @@ def key_set() -> list[Json]:
     ]
 
 
-ODD: list[Any] = [None, 7, -1, True, "", "another", ["another"], [], {}, 1.5]
+UNEXPECTED_VALUES: list[Any] = [None, 7, -1, True, "", "another", ["another"], [], {}, 1.5]
 
 
-class Dice(random.Random):
-    """Choices that are the same each time."""
+class RandomChoices(random.Random):
+    """A random number generator with a fixed seed: the tokens are the same in every run."""
 
     def claim(self, token: Token, name: str, now: int) -> None:
         times = [now - 7200, now - SKEW // 2, now, now + SKEW // 2, now + 7200, now + 0.5]
@@ -120,21 +120,21 @@ class Dice(random.Random):
         if good is not None and self.random() < 0.2:
             del token.claims[name]
         else:
-            token.claims[name] = self.choice(values.get(name, []) + ODD)
+            token.claims[name] = self.choice(values.get(name, []) + UNEXPECTED_VALUES)
 
-    def flaw(self, token: Token, kind: str, now: int, before: str) -> None:
-        """Something is wrong with it, or odd."""
+    def add_flaw(self, token: Token, kind: str, now: int, before: str) -> None:
+        """Adds a flaw or an oddity of this kind to the token."""
         token.flaws.append(kind)
         if kind in CLAIMS:
             self.claim(token, kind, now)
         elif kind == "foreign":
-            token.claims |= self.choice([{"nonce": "n"}, {"events": {}}, {"extra": ODD}])
+            token.claims |= self.choice([{"nonce": "n"}, {"events": {}}, {"extra": UNEXPECTED_VALUES}])
         elif kind in HEADER:
             self.of_header(token, kind)
         elif kind in SPELLING:
-            self.of_spelling(token, kind)
+            self.add_json_flaw(token, kind)
         else:
-            self.of_shape(token, kind, before)
+            self.add_serialization_flaw(token, kind, before)
 
     def of_header(self, token: Token, kind: str) -> None:
         header = token.header
@@ -156,38 +156,38 @@ class Dice(random.Random):
         else:
             header |= self.choice(MEMBERS)
 
-    def of_spelling(self, token: Token, kind: str) -> None:
+    def add_json_flaw(self, token: Token, kind: str) -> None:
         def with_texts(before: bytes, after: bytes) -> Callable[[Json], bytes]:
             return lambda value: before + to_json_bytes(value)[1:-1] + after
 
         if kind == "twice in the header":
-            token.headed = with_texts(b'{"alg":"none",', b"}")
+            token.serialize_header = with_texts(b'{"alg":"none",', b"}")
         elif kind == "twice in the claims":
-            token.spelled = with_texts(b'{"sub":"admin",', b"}")
+            token.serialize_claims = with_texts(b'{"sub":"admin",', b"}")
         elif kind == "trailing":
-            token.spelled = with_texts(b"{", self.choice([b"} ", b"}\n", b"}x", b"}{}", b"},"]))
+            token.serialize_claims = with_texts(b"{", self.choice([b"} ", b"}\n", b"}x", b"}{}", b"},"]))
         elif kind == "mark":
-            token.spelled = with_texts(b"\xef\xbb\xbf{", b"}")
+            token.serialize_claims = with_texts(b"\xef\xbb\xbf{", b"}")
         elif kind == "not a number":
             odd = self.choice([b',"x":NaN}', b',"x":-Infinity}', b',"exp":NaN}'])
-            token.spelled = with_texts(b"{", odd)
+            token.serialize_claims = with_texts(b"{", odd)
         elif kind == "nesting":
             deep = self.choice([40, 400])
-            token.spelled = with_texts(b"{", b',"x":' + b"[" * deep + b"]" * deep + b"}")
+            token.serialize_claims = with_texts(b"{", b',"x":' + b"[" * deep + b"]" * deep + b"}")
         elif kind == "surrogate":
-            token.spelled = with_texts(b"{", b',"x":"\\ud800"}')
+            token.serialize_claims = with_texts(b"{", b',"x":"\\ud800"}')
         elif kind == "octets":
-            token.spelled = with_texts(b"{", b',"x":"\xff"}')
+            token.serialize_claims = with_texts(b"{", b',"x":"\xff"}')
         else:
-            token.spelled = lambda value: self.choice([b"[]", b'"text"', b"null", b"", b"{}"])
+            token.serialize_claims = lambda value: self.choice([b"[]", b'"text"', b"null", b"", b"{}"])
 
-    def of_shape(self, token: Token, kind: str, before: str) -> None:
+    def add_serialization_flaw(self, token: Token, kind: str, before: str) -> None:
         place = self.random()
 
         def parts(change: Callable[[list[str]], list[str]]) -> Callable[[str], str]:
             return lambda text: ".".join(change(text.split(".")))
 
-        def flipped(which: int) -> Callable[[list[str]], list[str]]:
+        def change_character(which: int) -> Callable[[list[str]], list[str]]:
             def change(parts: list[str]) -> list[str]:
                 at = int(place * len(parts[which]))
                 other = "A" if parts[which][at : at + 1] != "A" else "B"
@@ -204,9 +204,9 @@ class Dice(random.Random):
             return [*parts[:2], parts[2][:-1] + alphabet[value]]
 
         changes: dict[str, Callable[[list[str]], list[str]]] = {
-            "flip in the header": flipped(0),
-            "flip in the claims": flipped(1),
-            "flip in the signature": flipped(2),
+            "flip in the header": change_character(0),
+            "flip in the claims": change_character(1),
+            "flip in the signature": change_character(2),
             "trailing bits": last_bits,
             "padding": lambda parts: [*parts[:2], parts[2] + "=" * (-len(parts[2]) % 4)],
             "line break": lambda parts: [*parts[:2], parts[2][:9] + "\n" + parts[2][9:]],
@@ -215,12 +215,12 @@ class Dice(random.Random):
             "no signature": lambda parts: [*parts[:2], ""],
             "two parts": lambda parts: parts[:2],
             "four parts": lambda parts: [*parts, "x"],
-            "nested": lambda parts: [parts[0], encoded(".".join(parts).encode()), parts[2]],
+            "nested": lambda parts: [parts[0], base64url(".".join(parts).encode()), parts[2]],
         }
         if kind == "truncated":
-            token.finished = lambda text: text[: int(place * len(text))]
+            token.finish = lambda text: text[: int(place * len(text))]
         else:
-            token.finished = parts(changes[kind])
+            token.finish = parts(changes[kind])
 
 
 MEMBERS: list[Json] = [
@@ -240,7 +240,7 @@ SHAPE = [
 ]
 
 
-def made(dice: Dice, sign: Signers, now: int, before: str) -> tuple[str, list[str]]:
+def made(dice: RandomChoices, sign: Signers, now: int, before: str) -> tuple[str, list[str]]:
     alg = dice.choice([*ALGS])
     token = Token(
         alg=alg,
@@ -253,11 +253,11 @@ def made(dice: Dice, sign: Signers, now: int, before: str) -> tuple[str, list[st
     )
     kinds = [*CLAIMS, *CLAIMS, "foreign", *HEADER, *SPELLING, *SHAPE]
     for _ in range(dice.choice([0, 1, 1, 1, 1, 1, 2])):
-        dice.flaw(token, dice.choice(kinds), now, before)
+        dice.add_flaw(token, dice.choice(kinds), now, before)
         # A second spelling would take the place of the first.
         kinds = [*CLAIMS, *HEADER]
-    text = f"{encoded(token.headed(token.header))}.{encoded(token.spelled(token.claims))}"
-    return token.finished(f"{text}.{encoded(sign[token.key](text.encode()))}"), token.flaws
+    text = f"{base64url(token.serialize_header(token.header))}.{base64url(token.serialize_claims(token.claims))}"
+    return token.finish(f"{text}.{base64url(sign[token.key](text.encode()))}"), token.flaws
 
 
 class Ours:
@@ -304,7 +304,7 @@ class Theirs:
 
 
 def test_ten_thousand_tokens_are_accepted_or_rejected_as_by_pyjwt() -> None:
-    keys, sign, dice, now = key_set(), signers(), Dice(SEED), int(time.time())
+    keys, sign, dice, now = key_set(), signers(), RandomChoices(SEED), int(time.time())
     ours, theirs = Ours(keys), Theirs(keys)
     counts: Counter[tuple[str, ...]] = Counter()
     unexplained: Counter[tuple[Any, ...]] = Counter()

@@ -54,8 +54,8 @@ def make_client(
     return oauth_core.Client(server, client_id=data["client_id"], **options)
 
 
-def steer(server_info: Any, what: str) -> None:
-    """Asks for what the server offers to tests only."""
+def control(server_info: Any, what: str) -> None:
+    """Sends a control request, which the server supports for tests only."""
     with urllib.request.urlopen(server_info["issuer"].removesuffix("/o") + what, b"") as reply:
         assert reply.status == 204
 
@@ -308,7 +308,7 @@ def test_a_login_succeeds_after_the_signing_keys_are_rotated(restarted_django: A
         tokens = person.sign_in(client, "openid")
         assert tokens.id_token and tokens.claims
         kids.add(tokens.id_token.split(".")[0])
-        steer(restarted_django, "/_rotate")
+        control(restarted_django, "/_rotate")
     assert len(kids) == 2, "each was signed with another key"
 
 
@@ -318,7 +318,7 @@ def test_a_refresh_is_rejected_if_auth_time_changed_unless_the_preset_allows_it(
     person = Person(restarted_django)
     # The session of this browser is an hour old when the clients are signed in to.
     person.sign_in(plain, "openid")
-    steer(restarted_django, "/_pass_an_hour")
+    control(restarted_django, "/_pass_an_hour")
     old = [person.sign_in(client, "openid") for client in (plain, by_preset)]
     Person(restarted_django).sign_in(plain, "openid")
     with pytest.raises(oauth_core.OAuthError) as caught:

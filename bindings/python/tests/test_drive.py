@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import httpx2
 import pytest
-from conftest import CALLBACK, Answer, Plain, Twin, approve, generic_client, reply, server_at
+from conftest import CALLBACK, Answer, StubServer, Twin, approve, generic_client, reply, server_at
 
 import oauth_core
 from oauth_core import drive
@@ -165,7 +165,7 @@ def test_an_exchange_runs_over_an_async_httpx_client(generic: Twin, library: Any
     assert asyncio.run(main()).scope == {"read"}
 
 
-Start = Callable[[Answer], Plain]
+Start = Callable[[Answer], StubServer]
 
 
 @pytest.mark.parametrize("library", [httpx, httpx2])

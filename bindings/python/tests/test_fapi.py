@@ -19,7 +19,7 @@ import httpx
 import jwt
 import pytest
 import requests
-from conftest import ROOT, Answer, Plain, process, reply
+from conftest import ROOT, Answer, StubServer, process, reply
 from test_identity import CALLBACK, Browser
 
 import oauth_core
@@ -228,7 +228,7 @@ class Proofs:
         response(request)
 
 
-def test_a_dpop_proof_has_the_header_and_claims_of_rfc_9449(plain: Callable[[Answer], Plain]) -> None:
+def test_a_dpop_proof_has_the_header_and_claims_of_rfc_9449(plain: Callable[[Answer], StubServer]) -> None:
     proofs = Proofs()
     base = plain(proofs).base
     metadata = {"issuer": base, "token_endpoint": f"{base}/token"}
@@ -264,7 +264,7 @@ def test_a_dpop_proof_has_the_header_and_claims_of_rfc_9449(plain: Callable[[Ans
     assert set(proofs.authorizations[2:]) == {"DPoP a~t"}
 
 
-def test_a_streamed_body_is_not_resent_for_a_nonce(plain: Callable[[Answer], Plain]) -> None:
+def test_a_streamed_body_is_not_resent_for_a_nonce(plain: Callable[[Answer], StubServer]) -> None:
     proofs = Proofs()
     base = plain(proofs).base
     metadata = {"issuer": base, "token_endpoint": f"{base}/token"}
@@ -280,7 +280,7 @@ def test_a_streamed_body_is_not_resent_for_a_nonce(plain: Callable[[Answer], Pla
         assert http.post(f"{base}/things", content=iter([b"x"]), headers={"content-length": "1"}).status_code == 200
 
 
-def test_a_client_with_a_dpop_key_rejects_bearer_tokens(plain: Callable[[Answer], Plain]) -> None:
+def test_a_client_with_a_dpop_key_rejects_bearer_tokens(plain: Callable[[Answer], StubServer]) -> None:
     base = plain(json_reply(200, {"access_token": "a", "token_type": "Bearer"})).base
     metadata = {"issuer": base, "token_endpoint": f"{base}/token"}
     server = oauth_core.Server.from_metadata(base, metadata, transport="loopback_http")
@@ -401,7 +401,7 @@ def test_the_oauth21_and_strict_profiles_reject_the_password_grant_and_missing_p
             with pytest.raises(oauth_core.MisuseError) as error:
                 under(**pkce_metadata).authorize(redirect_uri=redirect_uri)
             assert error.value.code == f"pkce.{code}"
-        # Where the server takes pushed requests, they are pushed.
+        # Requests are pushed if the server supports it.
         offered = under(
             code_challenge_methods_supported=["S256"],
             pushed_authorization_request_endpoint="https://as.example/par",
@@ -488,8 +488,8 @@ def test_a_backchannel_authentication_request_is_signed(provider: Any, way: str)
         return await client.abackchannel_authentication(**arguments)
 
     request = asyncio.run(begin_request()) if way == "asyncio" else client.backchannel_authentication(**arguments)
-    agreed = urllib.request.Request(f"{provider['issuer']}/_answer/yes", method="POST")
-    with urllib.request.urlopen(agreed) as reply:
+    approval = urllib.request.Request(f"{provider['issuer']}/_answer/yes", method="POST")
+    with urllib.request.urlopen(approval) as reply:
         assert reply.read() == b"W4SCT"
     tokens = client.poll_backchannel_token(
         auth_req_id=request.auth_req_id, interval=1, expires_at=request.expires_at, scope="openid read"

@@ -32,17 +32,17 @@ def open_page(url: str) -> None:
 
 
 @contextmanager
-def meanwhile(act: Callable[[], None]) -> Iterator[None]:
+def concurrently(act: Callable[[], None]) -> Iterator[None]:
     """Runs this concurrently with the block, and fails if it raised an exception."""
     problems: list[BaseException] = []
 
-    def work() -> None:
+    def run() -> None:
         try:
             act()
         except BaseException as problem:
             problems.append(problem)
 
-    thread = threading.Thread(target=work)
+    thread = threading.Thread(target=run)
     thread.start()
     yield
     thread.join()
@@ -71,7 +71,7 @@ def token_answers(twin: Twin) -> list[tuple[int, str | None]]:
 
 
 def test_a_device_gets_tokens_once_the_user_approves(
-    quick: Twin, client: oauth_core.Client, call: Callable[..., Any]
+    fast_polling: Twin, client: oauth_core.Client, call: Callable[..., Any]
 ) -> None:
     code = call(client, "device_authorization", scope=SCOPE, purpose="sign in on a shelf")
     assert isinstance(code, oauth_core.DeviceAuthorizationResponse)
@@ -80,51 +80,51 @@ def test_a_device_gets_tokens_once_the_user_approves(
     page = code.verification_uri_complete
     assert page is not None and code.device_code not in repr(code)
 
-    def agree() -> None:
-        wait_for_requests(quick, 1)
-        # A lost response is no response: the client polls again later.
-        quick.fault("lost_reply")
-        wait_for_requests(quick, 2)
+    def lose_a_reply_and_approve() -> None:
+        wait_for_requests(fast_polling, 1)
+        # After a lost response, the client polls again later.
+        fast_polling.fault("lost_reply")
+        wait_for_requests(fast_polling, 2)
         open_page(page)
 
-    with meanwhile(agree):
+    with concurrently(lose_a_reply_and_approve):
         tokens = call(client, "poll_device_token", **waiting(code))
     assert tokens.claims is not None and tokens.claims["sub"] == SUBJECT
-    assert token_answers(quick) == [(400, None), (400, "lost_reply"), (200, None)]
+    assert token_answers(fast_polling) == [(400, None), (400, "lost_reply"), (200, None)]
 
 
 def test_a_denied_device_login_is_reported(
-    quick: Twin, client: oauth_core.Client, call: Callable[..., Any]
+    fast_polling: Twin, client: oauth_core.Client, call: Callable[..., Any]
 ) -> None:
     code = call(client, "device_authorization", scope=SCOPE)
     page = code.verification_uri_complete
 
     def refuse() -> None:
-        wait_for_requests(quick, 1)
-        quick.deny()
+        wait_for_requests(fast_polling, 1)
+        fast_polling.deny()
         open_page(page)
 
-    with meanwhile(refuse), pytest.raises(oauth_core.DeniedError) as error:
+    with concurrently(refuse), pytest.raises(oauth_core.DeniedError) as error:
         call(client, "poll_device_token", **waiting(code))
     assert error.value.code == "denied.access_denied"
 
 
 def test_an_expired_device_code_is_reported(
-    quick: Twin, client: oauth_core.Client, call: Callable[..., Any]
+    fast_polling: Twin, client: oauth_core.Client, call: Callable[..., Any]
 ) -> None:
     code = call(client, "device_authorization", scope=SCOPE)
-    quick.fault("expired_token")
+    fast_polling.fault("expired_token")
     with pytest.raises(oauth_core.DeniedError) as error:
         call(client, "poll_device_token", **waiting(code))
     assert error.value.code == "denied.expired_token"
-    before = quick.counters["token_requests"]
+    before = fast_polling.counters["token_requests"]
     assert before == 1
     # Once it has expired, no request is sent.
     over = {**waiting(code), "expires_at": time.time() + 0.5}
     with pytest.raises(oauth_core.DeniedError) as error:
         call(client, "poll_device_token", **over)
     assert error.value.code == "denied.expired_token"
-    assert quick.counters["token_requests"] == before
+    assert fast_polling.counters["token_requests"] == before
 
 
 def test_a_device_login_polls_at_the_interval_that_the_server_sets(
@@ -159,11 +159,11 @@ class Enough(Exception):
 def test_a_signal_handler_interrupts_a_blocking_device_login(
     generic: Twin, client: oauth_core.Client
 ) -> None:
-    def enough(*_: Any) -> None:
+    def interrupt(*_: Any) -> None:
         raise Enough
 
     code = client.device_authorization(scope=SCOPE)
-    previous = signal.signal(signal.SIGALRM, enough)
+    previous = signal.signal(signal.SIGALRM, interrupt)
     began = time.monotonic()
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.3)
@@ -176,7 +176,7 @@ def test_a_signal_handler_interrupts_a_blocking_device_login(
     assert generic.counters["token_requests"] == 0
 
 
-def test_cancelling_a_coroutine_ends_its_device_login(quick: Twin, client: oauth_core.Client) -> None:
+def test_cancelling_a_coroutine_ends_its_device_login(fast_polling: Twin, client: oauth_core.Client) -> None:
     async def give_up() -> None:
         code = await client.adevice_authorization(scope=SCOPE)
         login = asyncio.create_task(client.apoll_device_token(**waiting(code)))
@@ -188,7 +188,7 @@ def test_cancelling_a_coroutine_ends_its_device_login(quick: Twin, client: oauth
         await asyncio.sleep(1.5)
 
     asyncio.run(give_up())
-    assert quick.counters["token_requests"] == 0
+    assert fast_polling.counters["token_requests"] == 0
 
 
 def begun(call: Callable[..., Any], client: oauth_core.Client, **more: Any) -> Any:
@@ -201,7 +201,7 @@ def begun(call: Callable[..., Any], client: oauth_core.Client, **more: Any) -> A
 
 
 def test_the_user_approves_on_their_own_device(
-    quick: Twin, client: oauth_core.Client, call: Callable[..., Any]
+    fast_polling: Twin, client: oauth_core.Client, call: Callable[..., Any]
 ) -> None:
     request = begun(call, client, binding_message="W4SCT", requested_expiry=60)
     assert (request.binding_message, request.expires_in, request.interval) == ("W4SCT", 60, 1)
@@ -213,17 +213,17 @@ def test_the_user_approves_on_their_own_device(
         "scope": SCOPE,
     }
 
-    def agree() -> None:
-        wait_for_requests(quick, 1)
-        open_page(f"{quick.base}/authentication_device?binding_message=W4SCT")
+    def approve_later() -> None:
+        wait_for_requests(fast_polling, 1)
+        open_page(f"{fast_polling.base}/authentication_device?binding_message=W4SCT")
 
-    with meanwhile(agree):
+    with concurrently(approve_later):
         tokens = call(client, "poll_backchannel_token", **login)
     assert tokens.claims is not None and tokens.claims["sub"] == SUBJECT
 
     again = begun(call, client)
-    quick.deny()
-    open_page(f"{quick.base}/authentication_device")
+    fast_polling.deny()
+    open_page(f"{fast_polling.base}/authentication_device")
     with pytest.raises(oauth_core.DeniedError) as error:
         call(client, "poll_backchannel_token", **{**login, "auth_req_id": again.auth_req_id})
     assert error.value.code == "denied.access_denied"
@@ -233,12 +233,12 @@ def test_the_user_approves_on_their_own_device(
 
 
 def test_a_ping_notification_is_verified_and_answered_with_one_token_request(
-    quick: Twin, client: oauth_core.Client, call: Callable[..., Any]
+    fast_polling: Twin, client: oauth_core.Client, call: Callable[..., Any]
 ) -> None:
-    quick.backchannel_delivery("ping", "https://client.example/ping")
+    fast_polling.backchannel_delivery("ping", "https://client.example/ping")
     request = begun(call, client, token_delivery_mode="ping")
-    open_page(f"{quick.base}/authentication_device")
-    (ping,) = quick.notifications()
+    open_page(f"{fast_polling.base}/authentication_device")
+    (ping,) = fast_polling.notifications()
     judged = {
         "auth_req_id": request.auth_req_id,
         "client_notification_token": request.client_notification_token,
@@ -254,13 +254,13 @@ def test_a_ping_notification_is_verified_and_answered_with_one_token_request(
     assert error.value.code == "ciba.unknown_request"
     tokens = call(client, "poll_backchannel_token", auth_req_id=request.auth_req_id, scope=SCOPE)
     assert tokens.claims is not None and tokens.claims["sub"] == SUBJECT
-    assert quick.counters["token_requests"] == 1
+    assert fast_polling.counters["token_requests"] == 1
 
 
 def test_pushed_tokens_are_verified(
-    quick: Twin, client: oauth_core.Client, call: Callable[..., Any]
+    fast_polling: Twin, client: oauth_core.Client, call: Callable[..., Any]
 ) -> None:
-    quick.backchannel_delivery("push", "https://client.example/push")
+    fast_polling.backchannel_delivery("push", "https://client.example/push")
     request = begun(call, client, token_delivery_mode="push")
     # A user who is asked often enough may eventually approve (prompt fatigue).
     with pytest.raises(oauth_core.MisuseError) as pending:
@@ -268,8 +268,8 @@ def test_pushed_tokens_are_verified(
     assert pending.value.code == "ciba.duplicate_request"
     other = begun(call, client, token_delivery_mode="push", repeat="allowed")
     for _ in range(2):
-        open_page(f"{quick.base}/authentication_device")
-    pushed, foreign = quick.notifications()
+        open_page(f"{fast_polling.base}/authentication_device")
+    pushed, foreign = fast_polling.notifications()
     judged = {
         "auth_req_id": request.auth_req_id,
         "client_notification_token": request.client_notification_token,
@@ -286,9 +286,9 @@ def test_pushed_tokens_are_verified(
 
 
 def test_a_token_is_exchanged_for_one_with_an_actor(
-    quick: Twin, client: oauth_core.Client, call: Callable[..., Any]
+    fast_polling: Twin, client: oauth_core.Client, call: Callable[..., Any]
 ) -> None:
-    subject = quick.signed_in(client).access_token
+    subject = fast_polling.signed_in(client).access_token
     actor = client.client_credentials().token().access_token
     tokens = call(
         client,
@@ -324,14 +324,14 @@ def key_pair() -> tuple[str, dict[str, str]]:
 
 
 def test_a_client_gets_a_token_for_a_service_account_with_a_signed_jwt(
-    quick: Twin, client: oauth_core.Client, call: Callable[..., Any]
+    fast_polling: Twin, client: oauth_core.Client, call: Callable[..., Any]
 ) -> None:
     pem, jwk = key_pair()
     signing = {"key": pem, "alg": "ES256", "issuer": "robot", "subject": "somebody"}
     with pytest.raises(oauth_core.DeniedError) as error:
         call(client, "jwt_bearer_with_key", **signing, scope="read")
     assert error.value.code == "denied.invalid_grant"
-    quick.register_assertion_key("robot", jwk)
+    fast_polling.register_assertion_key("robot", jwk)
     tokens = call(client, "jwt_bearer_with_key", **signing, scope="read")
     assert client.introspect(token=tokens.access_token).subject == "somebody"
     elsewhere = {**signing, "audience_claim": "https://elsewhere.example"}

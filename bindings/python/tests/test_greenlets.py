@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 
-@pytest.mark.parametrize("what", ["others_run", "one_renewal", "given_up", "coroutines", "own_store", "the_end"])
+@pytest.mark.parametrize("what", ["others_run", "one_renewal", "given_up", "coroutines", "own_store", "end_of_process"])
 def test_a_waiting_greenlet_does_not_block_others(what: str) -> None:
     # gevent patches a whole process.
     program = [sys.executable, "-B", str(Path(__file__).parent / "greenlets.py"), what]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, Twin
-from examples import examples, promised, run
+from examples import examples, expected_output, run
 
 CHAPTERS = "crates/oauth-guide/chapters"
 EXAMPLES = [
@@ -31,6 +31,6 @@ def test_an_example_prints_the_documented_output(
 ) -> None:
     run(code, twins, monkeypatch, tmp_path)
     captured = capsys.readouterr().out.splitlines()
-    assert captured == promised(code)
+    assert captured == expected_output(code)
     assert captured, "an example that shows nothing proves nothing"
     assert not any(os.environ["CLIENT_SECRET"] in line for line in captured)

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 import requests
-from conftest import ROOT, Answer, Plain, process
+from conftest import ROOT, Answer, StubServer, process
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.hashes import SHA256
 from test_fapi import Proofs, make_client, over_aiohttp
@@ -89,7 +89,7 @@ async def over_httpx(auth: oauth_core.httpx.Auth, url: str) -> tuple[list[int], 
     return [reply.status_code for reply in replies], threading.get_ident()
 
 
-def test_each_kind_of_call_signs_its_proof_with_the_key_service(plain: Callable[[Answer], Plain]) -> None:
+def test_each_kind_of_call_signs_its_proof_with_the_key_service(plain: Callable[[Answer], StubServer]) -> None:
     proofs, service = Proofs(), KeyService()
     base = plain(proofs).base
     key = oauth_core.DpopKey.held(json.dumps(service.public_jwk), service.sign, alg="ES256")
@@ -125,7 +125,7 @@ class ServiceDown(Exception):
 
 
 def test_an_exception_of_the_key_service_is_raised_and_nothing_is_sent(
-    plain: Callable[[Answer], Plain],
+    plain: Callable[[Answer], StubServer],
 ) -> None:
     proofs, service = Proofs(), KeyService()
     base = plain(proofs).base
@@ -160,7 +160,7 @@ def test_an_exception_of_the_key_service_is_raised_and_nothing_is_sent(
     assert len(proofs.seen) == before
 
 
-def test_an_invalid_signature_or_public_key_is_refused(plain: Callable[[Answer], Plain]) -> None:
+def test_an_invalid_signature_or_public_key_is_refused(plain: Callable[[Answer], StubServer]) -> None:
     proofs, service = Proofs(), KeyService()
     base = plain(proofs).base
     held = oauth_core.DpopKey.held

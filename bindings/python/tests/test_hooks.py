@@ -29,11 +29,11 @@ class RunLater:
         raise AssertionError("nothing runs a coroutine")
 
 
-def yields(*_: object) -> Any:
+def generator_hook(*_: object) -> Any:
     yield
 
 
-TAKES: dict[str, Callable[[oauth_core.Client, Any], object]] = {
+HOOKS: dict[str, Callable[[oauth_core.Client, Any], object]] = {
     "source: on_tokens": lambda client, hook: client.source(store=MemoryStore(), subject="ann", on_tokens=hook),
     "client_credentials: on_tokens": lambda client, hook: client.client_credentials(on_tokens=hook),
     "Grants: on_renewed": lambda client, hook: oauth_core.Grants(client, MemoryStore(), on_renewed=hook),
@@ -53,12 +53,12 @@ TAKES: dict[str, Callable[[oauth_core.Client, Any], object]] = {
 }
 
 
-@pytest.mark.parametrize("where", TAKES)
-@pytest.mark.parametrize("hook", [run_later, RunLater(), partial(run_later, 1), yields, "text"])
+@pytest.mark.parametrize("where", HOOKS)
+@pytest.mark.parametrize("hook", [run_later, RunLater(), partial(run_later, 1), generator_hook, "text"])
 def test_a_hook_that_is_not_a_plain_function_is_rejected(client: oauth_core.Client, where: str, hook: object) -> None:
     name = where.partition(": ")[2]
     with pytest.raises(TypeError) as caught:
-        TAKES[where](client, hook)
+        HOOKS[where](client, hook)
     assert f"argument '{name}': it must be a " in str(caught.value)
     assert "function" in str(caught.value) and type(caught.value).__name__ in ("TypeError", "ArgumentTypeError")
 
@@ -138,11 +138,11 @@ def test_an_exception_of_on_renewed_is_raised_to_the_renewing_caller(generic: Tw
 def test_an_exception_of_on_ended_is_logged(
     generic: Twin, person: Person, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def ended(subject: str | None, error: oauth_core.OAuthError) -> None:
+    def failing_hook(subject: str | None, error: oauth_core.OAuthError) -> None:
         raise LookupError(subject)
 
     client, tokens = person
-    grants = oauth_core.Grants(client, MemoryStore(), on_ended=ended)
+    grants = oauth_core.Grants(client, MemoryStore(), on_ended=failing_hook)
     grants.log_in("ann", tokens)
     generic.revoke()
     with caplog.at_level(logging.ERROR, logger="oauth_core"):
@@ -152,7 +152,7 @@ def test_an_exception_of_on_ended_is_logged(
 
 
 def test_a_failing_background_hook_is_printed_without_logging_configuration(generic: Twin) -> None:
-    """Nothing configures logging here, and nobody waits for the hook: Python prints errors itself."""
+    """No logging is configured, and no caller waits for the hook: Python itself prints the error."""
     program = f"""
 import oauth_core
 from oauth_core.stores import MemoryStore

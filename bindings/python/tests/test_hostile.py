@@ -15,7 +15,7 @@ import pytest
 from conftest import (
     CALLBACK,
     Answer,
-    Plain,
+    StubServer,
     Twin,
     approve,
     browse,
@@ -27,7 +27,7 @@ from test_store import MemoryStore
 
 import oauth_core
 
-Start = Callable[[Answer], Plain]
+Start = Callable[[Answer], StubServer]
 SECRET = "s3cr+t/%: ~"
 
 
@@ -422,7 +422,7 @@ def test_a_rejected_s256_challenge_is_not_retried_without_pkce(generic: Twin, wa
     (once,) = authorize_queries()[before:]
     assert once["code_challenge_method"] == "S256"
     assert generic.counters["token_requests"] == tokens
-    # The server would have taken the next one.
+    # The server would have accepted the next one.
     assert oauth_core.login(client, scope="read", open=browse, timeout=30).access_token
 
 

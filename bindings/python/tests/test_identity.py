@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import pytest
-from conftest import ROOT, Answer, NoRedirect, Plain, process, reply
+from conftest import ROOT, Answer, NoRedirect, StubServer, process, reply
 
 import oauth_core
 
@@ -217,8 +217,8 @@ def test_a_token_encrypted_for_an_api_is_read_only_by_that_api(oidc: Any) -> Non
 
 @pytest.fixture
 def posting(
-    plain: Callable[[Answer], Plain], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[tuple[Any, Plain]]:
+    plain: Callable[[Answer], StubServer], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Any, StubServer]]:
     """A server of its own that tells about logouts, and where it does."""
     mailbox = plain(reply(200))
     monkeypatch.setitem(os.environ, "BACKCHANNEL_LOGOUT_URI", f"{mailbox.base}/logout")
@@ -227,7 +227,7 @@ def posting(
         yield server_info, mailbox
 
 
-def test_the_logout_form_ends_the_session_of_the_user(posting: tuple[Any, Plain]) -> None:
+def test_the_logout_form_ends_the_session_of_the_user(posting: tuple[Any, StubServer]) -> None:
     client, browser = client_of(posting[0], "logout"), Browser()
     form = client.end_session_form(
         id_token_hint=browser.sign_in(client).id_token,
@@ -242,7 +242,7 @@ def test_the_logout_form_ends_the_session_of_the_user(posting: tuple[Any, Plain]
     assert error.value.error == "login_required"
 
 
-def test_a_logout_returns_and_its_logout_token_is_accepted_once(posting: tuple[Any, Plain]) -> None:
+def test_a_logout_returns_and_its_logout_token_is_accepted_once(posting: tuple[Any, StubServer]) -> None:
     server_info, mailbox = posting
     client, browser = client_of(server_info, "logout"), Browser()
     tokens = browser.sign_in(client)

@@ -27,15 +27,15 @@ print(oauth_core.__file__)
 """
 
 
-def only(pattern: str) -> Path:
+def single_file(pattern: str) -> Path:
     (found,) = DIST.glob(pattern)
     return found
 
 
-def fresh(place: Path) -> Path:
-    """The interpreter of an empty environment."""
-    subprocess.run([sys.executable, "-m", "venv", place], check=True)
-    return place / "bin/python"
+def create_venv(folder: Path) -> Path:
+    """Creates an empty environment; returns its interpreter."""
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    return folder / "bin/python"
 
 
 def first_example_runs(python: Path, twin: Twin, folder: Path) -> None:
@@ -55,7 +55,7 @@ def first_example_runs(python: Path, twin: Twin, folder: Path) -> None:
 
 
 def test_the_wheel_installs_without_dependencies_and_runs_the_readme_example(twins: dict[str, Twin], tmp_path: Path) -> None:
-    python = fresh(tmp_path / "venv")
+    python = create_venv(tmp_path / "venv")
     pip: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--no-index", "--find-links", DIST]
     subprocess.run([*pip, "--only-binary", ":all:", "oauth-core"], check=True, cwd=tmp_path)
     first_example_runs(python, twins["usertesting"], tmp_path)
@@ -63,7 +63,7 @@ def test_the_wheel_installs_without_dependencies_and_runs_the_readme_example(twi
 
 def test_a_ten_line_tool_runs_with_only_the_wheel_and_prompts_the_user_once(generic: Twin, tmp_path: Path) -> None:
     """The tool of the guide, with only the wheel: the user signs in on the first run only."""
-    python = fresh(tmp_path / "venv")
+    python = create_venv(tmp_path / "venv")
     pip: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--no-index", "--find-links", DIST]
     subprocess.run([*pip, "--only-binary", ":all:", "oauth-core"], check=True, cwd=tmp_path)
     chapter = (ROOT / "crates/oauth-guide/chapters/without_a_browser.md").read_text()
@@ -87,14 +87,14 @@ def test_a_ten_line_tool_runs_with_only_the_wheel_and_prompts_the_user_once(gene
 
 
 def test_the_wheel_supports_python_39_and_later() -> None:
-    wheel = only("*.whl")
+    wheel = single_file("*.whl")
     print(f"{wheel.name}: {wheel.stat().st_size} bytes")
     _, _, *tags = wheel.stem.split("-")
     assert tags[:2] == ["cp39", "abi3"]
 
 
 def test_the_source_distribution_contains_everything_needed_to_build() -> None:
-    with tarfile.open(only("*.tar.gz")) as packed:
+    with tarfile.open(single_file("*.tar.gz")) as packed:
         names = {name.split("/", 1)[1] for name in packed.getnames() if "/" in name}
     crates = ("oauth-core", "oauth-facade", "oauth-providers", "oauth-reqwest", "oauth-session")
     expected = {f"crates/{name}/Cargo.toml" for name in crates} | {

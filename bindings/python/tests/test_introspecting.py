@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
-from conftest import Answer, Plain, Twin, reply, server_at
+from conftest import Answer, StubServer, Twin, reply, server_at
 from test_identity import API, client_of
 
 import oauth_core
@@ -26,7 +26,7 @@ def introspection_reply(members: dict[str, Any]) -> Answer:
     return reply(200, json.dumps(members).encode(), content_type="application/json")
 
 
-def api_at(plain: Plain, **options: Any) -> Verifier:
+def api_at(plain: StubServer, **options: Any) -> Verifier:
     auth = oauth_core.ClientSecretBasic("hunter22")
     client = oauth_core.Client(server_at(plain.base), client_id="api", client_auth=auth)
     return Verifier.introspecting(client, audience=API, **options)
@@ -102,7 +102,7 @@ def test_a_signed_introspection_response_is_verified(twins: dict[str, Twin]) -> 
 
 
 def test_the_client_is_the_subject_only_if_no_member_of_the_answer_shows_a_user(
-    plain: Callable[[Answer], Plain],
+    plain: Callable[[Answer], StubServer],
 ) -> None:
     users: list[dict[str, Any]] = [{"username": "al"}, {"email": "al@example.com"}, {"acr": "1"}, {"scope": "openid"}]
     for member in users:
@@ -116,7 +116,7 @@ def test_the_client_is_the_subject_only_if_no_member_of_the_answer_shows_a_user(
     assert dict(verified.claims) == {"client_id": "c", "iss": server.base}
 
 
-def test_a_list_of_scopes_and_times_as_text_are_read(plain: Callable[[Answer], Plain]) -> None:
+def test_a_list_of_scopes_and_times_as_text_are_read(plain: Callable[[Answer], StubServer]) -> None:
     end = int(datetime.now(timezone.utc).timestamp()) + 300
     answer = introspection_reply({**GOOD, "scope": ["read", "write"], "exp": str(end)})
     verified = api_at(plain(answer)).verify("t", scope="write")
@@ -124,7 +124,7 @@ def test_a_list_of_scopes_and_times_as_text_are_read(plain: Callable[[Answer], P
     assert verified.expires_at == datetime.fromtimestamp(end, timezone.utc)
 
 
-def test_concurrent_verifications_of_one_token_send_one_request(plain: Callable[[Answer], Plain]) -> None:
+def test_concurrent_verifications_of_one_token_send_one_request(plain: Callable[[Answer], StubServer]) -> None:
     asked, all_began = threading.Event(), threading.Event()
     answer = introspection_reply(GOOD)
 
@@ -136,7 +136,7 @@ def test_concurrent_verifications_of_one_token_send_one_request(plain: Callable[
     server = plain(late)
     verifier = api_at(server, cache_max_age=60)
 
-    async def several() -> None:
+    async def verify_concurrently() -> None:
         first = asyncio.ensure_future(verifier.averify("t"))
         assert await asyncio.to_thread(asked.wait, 30)
         others = [asyncio.ensure_future(verifier.averify("t")) for _ in range(5)]
@@ -144,14 +144,14 @@ def test_concurrent_verifications_of_one_token_send_one_request(plain: Callable[
         all_began.set()
         assert {one.subject for one in await asyncio.gather(first, *others)} == {"u"}
 
-    asyncio.run(several())
+    asyncio.run(verify_concurrently())
     [(method, path, headers, body)] = server.seen
     assert (method, path) == ("POST", "/introspect")
     assert headers["authorization"].startswith("Basic ")
     assert body == b"token=t&token_type_hint=access_token"
 
 
-def test_each_verification_is_a_request_if_nothing_is_cached(plain: Callable[[Answer], Plain]) -> None:
+def test_each_verification_is_a_request_if_nothing_is_cached(plain: Callable[[Answer], StubServer]) -> None:
     server = plain(introspection_reply(GOOD))
     asks, keeps = api_at(server), api_at(server, cache_max_age=60, cache_entries=1)
     for _ in range(2):
@@ -169,7 +169,7 @@ def test_each_verification_is_a_request_if_nothing_is_cached(plain: Callable[[An
 
 @pytest.mark.parametrize("options", [{}, {"cache_max_age": 60}])
 def test_a_certificate_bound_token_is_accepted_only_with_its_certificate(
-    plain: Callable[[Answer], Plain], options: dict[str, Any]
+    plain: Callable[[Answer], StubServer], options: dict[str, Any]
 ) -> None:
     """RFC 8705 section 3.2: the server says to which certificate a token is bound."""
     bound = {**GOOD, "cnf": {"x5t#S256": THUMBPRINT}}
@@ -180,7 +180,7 @@ def test_a_certificate_bound_token_is_accepted_only_with_its_certificate(
 
 
 def test_a_failed_introspection_request_is_not_reported_as_an_invalid_token(
-    plain: Callable[[Answer], Plain],
+    plain: Callable[[Answer], StubServer],
 ) -> None:
     denying = api_at(plain(reply(401, b'{"error":"invalid_client"}')), cache_max_age=60)
     assert refused(denying, "t") == ("denied.invalid_client", 503, None)
@@ -191,7 +191,7 @@ def test_a_failed_introspection_request_is_not_reported_as_an_invalid_token(
 
 
 def test_a_token_that_no_header_can_carry_is_rejected_without_introspection(
-    plain: Callable[[Answer], Plain],
+    plain: Callable[[Answer], StubServer],
 ) -> None:
     server = plain(reply(400, b'{"error":"invalid_request"}'))
     for token in ("", "a b", "a\r\nX: y", "t\u00f6ken"):
@@ -200,12 +200,13 @@ def test_a_token_that_no_header_can_carry_is_rejected_without_introspection(
     assert server.seen == []
 
 
-def test_introspection_runs_without_a_transport(plain: Callable[[Answer], Plain]) -> None:
+def test_introspection_runs_without_a_transport(plain: Callable[[Answer], StubServer]) -> None:
     server = plain(introspection_reply(GOOD))
     verifier = api_at(server, cache_max_age=60)
     exchange, second = verifier.verify_exchange("t"), verifier.verify_exchange("t")
-    asked = next(exchange)
-    assert isinstance(asked, oauth_core.Send) and asked.url == f"{server.base}/introspect"
+    introspection_request = next(exchange)
+    assert isinstance(introspection_request, oauth_core.Send)
+    assert introspection_request.url == f"{server.base}/introspect"
     assert isinstance(next(second), oauth_core.Sleep)
     with pytest.raises(StopIteration) as done:
         exchange.send((200, [("content-type", "application/json")], json.dumps(GOOD).encode()))
@@ -228,7 +229,7 @@ UNUSABLE: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-def test_mistyped_options_are_rejected(plain: Callable[[Answer], Plain]) -> None:
+def test_mistyped_options_are_rejected(plain: Callable[[Answer], StubServer]) -> None:
     server = plain(introspection_reply(GOOD))
     for wrong in MISTYPED:
         with pytest.raises(TypeError, match=next(iter(wrong))):

@@ -31,7 +31,7 @@ def moment() -> tuple[float, bytes]:
     return NOW, bytes([7]) * 32
 
 
-def tokens_of_old() -> oauth_core.Tokens:
+def expired_tokens() -> oauth_core.Tokens:
     stored = {
         "version": 1,
         "issuer": "http://127.0.0.1:1",
@@ -46,7 +46,7 @@ def tokens_of_old() -> oauth_core.Tokens:
     return oauth_core.Tokens.deserialize(json.dumps(stored))
 
 
-def over(renewal: Generator[Any, Any, oauth_core.Tokens], reply: Any) -> oauth_core.Tokens:
+def result_after(renewal: Generator[Any, Any, oauth_core.Tokens], reply: Any) -> oauth_core.Tokens:
     with pytest.raises(StopIteration) as done:
         renewal.send(reply)
     tokens: oauth_core.Tokens = done.value.value
@@ -54,7 +54,7 @@ def over(renewal: Generator[Any, Any, oauth_core.Tokens], reply: Any) -> oauth_c
 
 
 def test_a_renewal_is_a_generator_of_tasks() -> None:
-    keeper = offline().keeper(tokens_of_old(), subject="ann", lease=9, moment=moment)
+    keeper = offline().keeper(expired_tokens(), subject="ann", lease=9, moment=moment)
     assert keeper.ask().kind == "renew"
     assert keeper.ask().kind == "wait"
     renewal = keeper.renewal()
@@ -75,8 +75,8 @@ def test_a_renewal_is_a_generator_of_tasks() -> None:
     again = renewal.send((1, login.record))
     assert isinstance(again, oauth_core.Lease) and again.holder == lease.holder
     assert isinstance(renewal.send(None), oauth_core.Load)
-    mark = renewal.send((1, login.record))
-    assert isinstance(mark, oauth_core.Save) and mark.version == 1
+    mark_save = renewal.send((1, login.record))
+    assert isinstance(mark_save, oauth_core.Save) and mark_save.version == 1
     exchange = renewal.send(2)
     assert isinstance(exchange, oauth_core.Exchange)
     step = next(exchange)
@@ -88,7 +88,7 @@ def test_a_renewal_is_a_generator_of_tasks() -> None:
     assert "at-2" in landed.record and keeper.ask().kind == "wait"
     release = renewal.send(3)
     assert isinstance(release, oauth_core.Lease) and release.seconds == 0
-    tokens = over(renewal, None)
+    tokens = result_after(renewal, None)
     assert tokens.access_token == "at-2" and tokens.received_at.timestamp() == NOW
     turn = keeper.ask()
     assert turn.kind == "use_token" and turn.tokens is not None
@@ -172,7 +172,7 @@ def test_a_keeper_requires_a_grant_type_or_subject_which_determine_its_key() -> 
     assert client.keeper(subject="ann").key == client.source(store=MemoryStore(), subject="ann").key
     mistakes: list[tuple[dict[str, Any], str]] = [
         ({"grant_type": "password"}, "arguments.inconsistent"),
-        ({"grant_type": "client_credentials", "tokens": tokens_of_old()}, "arguments.inconsistent"),
+        ({"grant_type": "client_credentials", "tokens": expired_tokens()}, "arguments.inconsistent"),
         # The client's own grant has no user.
         ({"grant_type": "client_credentials", "subject": "ann"}, "arguments.inconsistent"),
         ({"subject": "ann", "reuse": "perhaps"}, "argument.invalid"),
@@ -186,7 +186,7 @@ def test_a_keeper_requires_a_grant_type_or_subject_which_determine_its_key() -> 
 
 
 def test_a_keeper_learns_a_record_of_the_store() -> None:
-    keeper = offline().keeper(tokens_of_old(), subject="ann", moment=moment)
+    keeper = offline().keeper(expired_tokens(), subject="ann", moment=moment)
     keeper.ask()
     renewal = keeper.renewal()
     next(renewal)
@@ -321,7 +321,7 @@ def test_a_caller_waits_for_the_renewal_of_another(client: oauth_core.Client) ->
             exchange = next(renewal)
             assert isinstance(exchange, oauth_core.Exchange)
             drive.run(exchange, http)
-            over(renewal, None)
+            result_after(renewal, None)
 
         tokens = drive.keep(keeper, None, http, sleep=finish)
     assert pauses == [drive.POLL_INTERVAL]
@@ -418,7 +418,7 @@ def granted() -> httpx.Response:
 
 def test_a_lease_is_extended_during_a_blocking_request() -> None:
     store, leases, extended = extending()
-    keeper = offline().keeper(tokens_of_old(), subject="ann", lease=0.05)
+    keeper = offline().keeper(expired_tokens(), subject="ann", lease=0.05)
 
     def respond(_: httpx.Request) -> httpx.Response:
         # As long as it takes until the lease was taken three times more.
@@ -439,17 +439,17 @@ def test_a_lease_is_extended_during_a_blocking_request() -> None:
 
 def test_a_lease_is_extended_during_an_async_request() -> None:
     store, leases, extended = extending()
-    keeper = offline().keeper(tokens_of_old(), subject="ann", lease=0.05)
+    keeper = offline().keeper(expired_tokens(), subject="ann", lease=0.05)
 
     async def respond(_: httpx.Request) -> httpx.Response:
         assert await asyncio.to_thread(extended.wait, 30)
         return granted()
 
-    async def kept() -> oauth_core.Tokens:
+    async def renew_with_keeper() -> oauth_core.Tokens:
         async with httpx.AsyncClient(transport=httpx.MockTransport(respond)) as http:
             return await drive.akeep(keeper, store, http)
 
-    tokens = asyncio.run(kept())
+    tokens = asyncio.run(renew_with_keeper())
     assert tokens.access_token == "at-2"
     assert 0 in [seconds for _, seconds in leases]
 
@@ -457,7 +457,7 @@ def test_a_lease_is_extended_during_an_async_request() -> None:
 def test_an_attempt_record_contains_the_maximum_request_time() -> None:
     for longest, window in ((None, 55), (5, 30), (120, 145)):
         keeper = offline().keeper(
-            tokens_of_old(), subject="ann", moment=moment, longest_request=longest
+            expired_tokens(), subject="ann", moment=moment, longest_request=longest
         )
         keeper.ask()
         renewal = keeper.renewal()
@@ -467,7 +467,7 @@ def test_an_attempt_record_contains_the_maximum_request_time() -> None:
         renewal.send(1)
         renewal.send((1, login.record))
         renewal.send(None)
-        mark = renewal.send((1, login.record))
-        assert isinstance(mark, oauth_core.Save)
-        assert json.loads(mark.record)["attempt"]["window"] == window
+        mark_save = renewal.send((1, login.record))
+        assert isinstance(mark_save, oauth_core.Save)
+        assert json.loads(mark_save.record)["attempt"]["window"] == window
         renewal.close()

@@ -55,8 +55,8 @@ class Kms:
         return self.keys.get(id)
 
 
-class Later:
-    """The same in coroutines."""
+class AsyncKms:
+    """A key service whose methods are coroutines."""
 
     def __init__(self, kms: Kms) -> None:
         self.kms = kms
@@ -76,8 +76,8 @@ def read(store: stores.SealedStore, name: str = NAME) -> str:
     return entry[1]
 
 
-@pytest.mark.parametrize("kind", [lambda kms: kms, Later], ids=["function", "coroutine"])
-def test_a_service_is_called_once_per_key(kind: type[Later]) -> None:
+@pytest.mark.parametrize("kind", [lambda kms: kms, AsyncKms], ids=["function", "coroutine"])
+def test_a_service_is_called_once_per_key(kind: type[AsyncKms]) -> None:
     kms, memory = Kms(), MemoryStore()
     one, two = (stores.SealedStore(memory, kind(kms)) for _ in range(2))
     for name in ("a", "b", "c"):
@@ -189,13 +189,13 @@ def test_a_forked_process_calls_the_key_service_itself() -> None:
     child = os.fork()
     if child == 0:
         kms.calls.clear()
-        is_good = read(sealed) == TEXT and kms.calls == ["projects/p/keys/0"]
-        os._exit(0 if is_good else 1)
+        is_decrypted = read(sealed) == TEXT and kms.calls == ["projects/p/keys/0"]
+        os._exit(0 if is_decrypted else 1)
     assert os.waitpid(child, 0)[1] == 0
 
 
 def test_the_key_service_of_the_readme_works() -> None:
-    """Its class as it stands, over a client that wraps by turning bytes around."""
+    """The class is unchanged; its client encrypts by reversing the bytes."""
     readme = Path(__file__).parent.parent / "README.md"
     code = re.search(r"```python\n(import base64\n\nclass Kms:.*?)```", readme.read_text(), re.DOTALL)
     assert code

@@ -97,42 +97,42 @@ def test_a_failing_opener_ends_the_login_and_the_listener(generic: Twin) -> None
     port = free_port()
     client = generic_client(generic, public=True)
 
-    def fail(url: str) -> None:
+    def failing_opener(url: str) -> None:
         raise RuntimeError("no browser here")
 
     for _ in range(2):
-        # The same port: nothing listens there any more.
+        # The port can be used again: the listener is closed.
         with pytest.raises(RuntimeError, match="no browser here"):
-            oauth_core.login(client, scope="read", open=fail, port=port)
+            oauth_core.login(client, scope="read", open=failing_opener, port=port)
     assert oauth_core.login(client, scope="read", open=browse, port=port, timeout=30)
 
 
-def enter(code: oauth_core.DeviceAuthorizationResponse) -> None:
+def enter_code(code: oauth_core.DeviceAuthorizationResponse) -> None:
     page = code.verification_uri_complete
     assert page is not None
     with urllib.request.urlopen(page) as response:
         assert response.status == 200
 
 
-@pytest.mark.parametrize("where", ["no display", "BROWSER=none", "nothing opens"])
+@pytest.mark.parametrize("reason", ["no display", "BROWSER=none", "nothing opens"])
 @pytest.mark.parametrize("way", ["blocking", "asyncio"])
 def test_a_login_without_a_browser_falls_back_to_a_code_on_another_device(
-    without_browser: Twin, monkeypatch: pytest.MonkeyPatch, way: str, where: str
+    without_browser: Twin, monkeypatch: pytest.MonkeyPatch, way: str, reason: str
 ) -> None:
-    if where != "no display":
+    if reason != "no display":
         monkeypatch.setenv("DISPLAY", ":1")
-    if where == "BROWSER=none":
+    if reason == "BROWSER=none":
         monkeypatch.setenv("BROWSER", "none")
-    if where == "nothing opens":
+    if reason == "nothing opens":
         monkeypatch.setattr(webbrowser, "open", lambda url: False)
     client = generic_client(without_browser)
     purpose = "sign in on a shelf"
     if way == "asyncio":
         tokens = asyncio.run(
-            oauth_core.alogin(client, scope="read", show=enter, purpose=purpose, login_hint="alice")
+            oauth_core.alogin(client, scope="read", show=enter_code, purpose=purpose, login_hint="alice")
         )
     else:
-        tokens = oauth_core.login(client, scope="read", show=enter, purpose=purpose)
+        tokens = oauth_core.login(client, scope="read", show=enter_code, purpose=purpose)
     assert list(tokens.scope) == ["read"]
 
 
@@ -143,24 +143,24 @@ def test_the_device_prompt_is_printed_and_the_qr_code_only_on_a_terminal(
     for is_terminal in (False, True):
         codes: list[oauth_core.DeviceAuthorizationResponse] = []
 
-        def watched(
+        def recording(
             client: oauth_core.Client,
             codes: list[oauth_core.DeviceAuthorizationResponse] = codes,
             authorize: Any = oauth_core.Client.device_authorization,
             **options: Any,
         ) -> oauth_core.DeviceAuthorizationResponse:
             codes.append(authorize(client, **options))
-            enter(codes[-1])
+            enter_code(codes[-1])
             return codes[-1]
 
         with monkeypatch.context() as patch:
-            patch.setattr(oauth_core.Client, "device_authorization", watched)
+            patch.setattr(oauth_core.Client, "device_authorization", recording)
             patch.setattr(sys.stderr, "isatty", lambda seen=is_terminal: seen, raising=False)
             oauth_core.login(client, scope="read")
         captured = capsys.readouterr()
-        drawn = codes[0].qr_code
-        assert drawn is not None and codes[0].prompt in captured.err and not captured.out
-        assert (drawn in captured.err) is is_terminal
+        qr_code = codes[0].qr_code
+        assert qr_code is not None and codes[0].prompt in captured.err and not captured.out
+        assert (qr_code in captured.err) is is_terminal
 
 
 def test_a_login_stays_in_the_browser_if_configured(
@@ -170,23 +170,23 @@ def test_a_login_stays_in_the_browser_if_configured(
         raise AssertionError("nobody wants a code")
 
     client = generic_client(without_browser, public=True)
-    # An opener of the caller's own knows of a browser.
+    # A custom opener has a browser.
     assert oauth_core.login(client, scope="read", open=browse, show=show, timeout=30)
-    # There is none of its own, and the URL is printed to be opened by hand.
+    # Without a browser, the URL is printed, for the user to open.
     opened: list[str] = []
 
-    def by_hand(url: str) -> bool:
+    def open_printed_url(url: str) -> bool:
         opened.append(url)
         browse(url)
         return False
 
-    monkeypatch.setattr(webbrowser, "open", by_hand)
+    monkeypatch.setattr(webbrowser, "open", open_printed_url)
     assert oauth_core.login(client, scope="read", device=False, show=show, timeout=30)
-    # A code has no place for it.
+    # A device authorization request has no `prompt` parameter.
     assert oauth_core.login(client, scope="read", prompt="login", show=show, timeout=30)
     captured = capsys.readouterr().err
     assert len(opened) == 2 and all(url in captured for url in opened)
-    # The server gives a client it does not know no codes.
+    # The server issues no codes to an unknown client.
     auth = oauth_core.ClientSecretBasic("wrong")
     data = without_browser.data
     other_client = oauth_core.Client(client.server, client_id=data["client_id"], client_auth=auth)
@@ -230,13 +230,13 @@ def test_conflicting_or_invalid_redirect_uris_of_a_listener_are_rejected() -> No
 @pytest.mark.parametrize("form", ["address", "no scheme", "query"])
 def test_the_user_pastes_the_callback_url_after_an_invalid_one(generic: Twin, form: str) -> None:
     """The browser is on another machine, and the first entries are wrong."""
-    ended: list[str] = []
+    callbacks: list[str] = []
     listener_ready = threading.Event()
     pasted = ["", "http://127.0.0.1/callback?state=of-another-login&code=x"]
 
-    def elsewhere(url: str) -> None:
+    def approve_on_other_machine(url: str) -> None:
         address = approve(url)
-        ended.append(
+        callbacks.append(
             {
                 "address": address,
                 "no scheme": address.removeprefix("http://"),
@@ -247,10 +247,10 @@ def test_the_user_pastes_the_callback_url_after_an_invalid_one(generic: Twin, fo
 
     def paste() -> str:
         listener_ready.wait(30)
-        return pasted.pop(0) if pasted else ended[0]
+        return pasted.pop(0) if pasted else callbacks[0]
 
     client = generic_client(generic, public=True)
-    assert oauth_core.login(client, scope="read", open=elsewhere, paste=paste, timeout=30)
+    assert oauth_core.login(client, scope="read", open=approve_on_other_machine, paste=paste, timeout=30)
     assert not pasted, "what was wrong is asked for again"
 
 

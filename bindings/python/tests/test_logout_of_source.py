@@ -12,17 +12,17 @@ from pathlib import Path
 from urllib.parse import parse_qs
 
 import pytest
-from conftest import Answer, Plain, expired, reply, server_at
+from conftest import Answer, StubServer, expired, reply, server_at
 from servers import until
 from test_process import FORKED, in_child
 
 import oauth_core
 from oauth_core import stores
 
-Plains = Callable[[Answer], Plain]
+Plains = Callable[[Answer], StubServer]
 
 
-class World:
+class RotatingServer:
     """A server that rotates refresh tokens, and its client."""
 
     def __init__(self, plain: Plains) -> None:
@@ -43,7 +43,7 @@ class World:
         return reply(200, body, content_type="application/json")(handler)
 
     def forms(self, path: str, name: str) -> list[str]:
-        forms = [parse_qs(body.decode()) for _, asked, _, body in self.server.seen if asked == path]
+        forms = [parse_qs(body.decode()) for _, request_path, _, body in self.server.seen if request_path == path]
         return [form[name][0] for form in forms]
 
     @property
@@ -62,8 +62,8 @@ class World:
 
 
 @pytest.fixture
-def world(plain: Plains) -> World:
-    return World(plain)
+def world(plain: Plains) -> RotatingServer:
+    return RotatingServer(plain)
 
 
 def assert_logged_out(source: oauth_core.GrantSource) -> None:
@@ -73,7 +73,7 @@ def assert_logged_out(source: oauth_core.GrantSource) -> None:
 
 
 def test_a_logout_of_a_source_revokes_removes_the_record_and_is_noticed_elsewhere(
-    world: World, tmp_path: Path
+    world: RotatingServer, tmp_path: Path
 ) -> None:
     here, elsewhere = (
         world.client.source(store=stores.FileStore(tmp_path), subject="ann") for _ in range(2)
@@ -98,7 +98,7 @@ async def _out(source: oauth_core.GrantSource) -> None:
 
 
 @pytest.mark.filterwarnings(FORKED)
-def test_a_logout_of_a_source_without_a_store_revokes_and_forgets(world: World) -> None:
+def test_a_logout_of_a_source_without_a_store_revokes_and_forgets(world: RotatingServer) -> None:
     source = world.client.source(world.login("ann"))
     source.token()
     source.log_out()
@@ -106,7 +106,7 @@ def test_a_logout_of_a_source_without_a_store_revokes_and_forgets(world: World) 
     assert world.revoked == ["rt-ann"]
     assert_logged_out(source)
     assert world.forms("/token", "grant_type") == []
-    # Nor does the child of a fork have the tokens.
+    # The child of a fork does not have the tokens either.
     assert in_child(lambda: assert_logged_out(source)) == 0
     source.log_in(world.login("again"))
     assert source.token().access_token == "at-again"
@@ -114,7 +114,7 @@ def test_a_logout_of_a_source_without_a_store_revokes_and_forgets(world: World) 
 
 @pytest.mark.parametrize("is_stored", [True, False])
 def test_a_logout_of_a_source_that_cannot_revoke_reports_it_and_logs_out_anyway(
-    world: World, is_stored: bool
+    world: RotatingServer, is_stored: bool
 ) -> None:
     store = stores.MemoryStore()
     if is_stored:
@@ -131,7 +131,7 @@ def test_a_logout_of_a_source_that_cannot_revoke_reports_it_and_logs_out_anyway(
 
 
 @pytest.mark.parametrize("is_stored", [True, False])
-def test_a_logout_of_a_source_waits_for_a_running_renewal(world: World, is_stored: bool) -> None:
+def test_a_logout_of_a_source_waits_for_a_running_renewal(world: RotatingServer, is_stored: bool) -> None:
     store, events = stores.MemoryStore(), list[str]()
 
     def hook(tokens: oauth_core.Tokens) -> None:
@@ -169,7 +169,7 @@ def test_a_logout_of_a_source_waits_for_a_running_renewal(world: World, is_store
     assert len(world.forms("/token", "grant_type")) == asked + 1
 
 
-def test_a_logout_of_a_source_in_its_hook_is_refused(world: World) -> None:
+def test_a_logout_of_a_source_in_its_hook_is_refused(world: RotatingServer) -> None:
     refused: list[str] = []
 
     def hook(_: oauth_core.Tokens) -> None:
@@ -182,13 +182,13 @@ def test_a_logout_of_a_source_in_its_hook_is_refused(world: World) -> None:
     assert refused == ["misuse.deadlock"]
 
 
-def test_a_source_of_a_pool_logs_out_as_the_pool_does(world: World) -> None:
+def test_a_source_of_a_pool_logs_out_as_the_pool_does(world: RotatingServer) -> None:
     store = stores.MemoryStore()
     grants = oauth_core.Grants(world.client, store)
     grants.log_in("ann", world.login("ann"))
     for acr in ("phr", "mfa"):
         grants.log_in("ann", world.login(acr, acr))
-    # That of a step-up ends alone.
+    # A logout of a step-up ends only that grant.
     grants.get("ann", step_up={"acr_values": ["phr"]}).log_out()
     assert world.revoked == ["rt-phr"]
     grants.get("ann").token()
@@ -197,7 +197,7 @@ def test_a_source_of_a_pool_logs_out_as_the_pool_does(world: World) -> None:
     assert store.scan(None)[0] == []
 
 
-def test_a_source_of_the_client_requests_a_new_token_after_its_logout(world: World) -> None:
+def test_a_source_of_the_client_requests_a_new_token_after_its_logout(world: RotatingServer) -> None:
     source = world.client.client_credentials()
     before = source.token()
     source.log_out()

@@ -22,39 +22,39 @@ REFUSED = "http://127.0.0.1:9"
 
 
 @contextmanager
-def listening(act: Callable[[socket.socket], object]) -> Iterator[str]:
-    """A server that does this with each connection."""
-    door = socket.create_server(("127.0.0.1", 0))
-    open_ones: list[socket.socket] = []
+def serving(handle: Callable[[socket.socket], object]) -> Iterator[str]:
+    """A server that calls this with each connection."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    connections: list[socket.socket] = []
 
     def serve() -> None:
         while True:
             try:
-                one, _ = door.accept()
+                connection, _ = listener.accept()
             except OSError:
                 return
-            open_ones.append(one)
-            act(one)
+            connections.append(connection)
+            handle(connection)
 
     threading.Thread(target=serve, daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{door.getsockname()[1]}"
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
-        door.close()
-        for one in open_ones:
+        listener.close()
+        for one in connections:
             one.close()
 
 
-def hang_up(one: socket.socket) -> None:
-    one.recv(1)
-    one.close()
+def hang_up(connection: socket.socket) -> None:
+    connection.recv(1)
+    connection.close()
 
 
 @pytest.fixture(scope="module")
 def tls() -> Iterator[str]:
     """A server with an untrusted certificate."""
-    with process(example("tls"), ROOT) as said:
-        yield str(said["base"])
+    with process(example("tls"), ROOT) as server_info:
+        yield str(server_info["base"])
 
 
 def exchange_at(base: str) -> oauth_core.Exchange[oauth_core.Tokens]:
@@ -63,50 +63,50 @@ def exchange_at(base: str) -> oauth_core.Exchange[oauth_core.Tokens]:
     return oauth_core.Client(server, client_id="id", client_secret="s").exchange.client_credentials()
 
 
-def lost(act: Callable[[], object]) -> oauth_core.LostError:
+def loss(call: Callable[[], object]) -> oauth_core.LostError:
     with pytest.raises(oauth_core.LostError) as caught:
-        act()
-    # Of the request alone: what the transport says names no URL.
+        call()
+    # The URL of the request appears once: it is not repeated in the error of the transport.
     assert str(caught.value).count("/token") == 1
     return caught.value
 
 
-def driven(library: Any, base: str, **options: Any) -> oauth_core.LostError:
-    def act() -> object:
+def loss_with(library: Any, base: str, **options: Any) -> oauth_core.LostError:
+    def run() -> object:
         with library.Client(trust_env=False, **options) as http:
             return drive.run(exchange_at(base), http)
 
-    async def later() -> object:
+    async def run_async() -> object:
         async with library.AsyncClient(trust_env=False, **options) as http:
             return await drive.arun(exchange_at(base), http)
 
-    one, other = lost(act), lost(lambda: asyncio.run(later()))
-    assert (one.code, one.advice) == (other.code, other.advice)
-    return one
+    sync_loss, async_loss = loss(run), loss(lambda: asyncio.run(run_async()))
+    assert (sync_loss.code, sync_loss.advice) == (async_loss.code, async_loss.advice)
+    return sync_loss
 
 
 @pytest.mark.parametrize("library", [httpx, httpx2])
 def test_httpx_errors_are_mapped_to_loss_codes(library: Any, tls: str) -> None:
-    assert driven(library, REFUSED).code == "lost.connect"
-    assert driven(library, "https://as.invalid").code == "lost.dns"
-    untrusted = driven(library, tls)
+    assert loss_with(library, REFUSED).code == "lost.connect"
+    assert loss_with(library, "https://as.invalid").code == "lost.dns"
+    untrusted = loss_with(library, tls)
     assert (untrusted.code, untrusted.advice) == ("lost.tls", "give_up")
     assert "SSLCertVerificationError" in str(untrusted)
-    with listening(lambda one: None) as silent:
-        late = driven(library, silent, timeout=library.Timeout(5, read=0.05))
+    with serving(lambda one: None) as silent:
+        late = loss_with(library, silent, timeout=library.Timeout(5, read=0.05))
         assert (late.code, late.advice) == ("lost.timeout", "retry")
-    with listening(hang_up) as rude:
-        assert driven(library, rude).code == "lost.closed"
+    with serving(hang_up) as closing:
+        assert loss_with(library, closing).code == "lost.closed"
 
 
-def thrown(act: Callable[[], object]) -> str:
-    """The code of the error if the exchange gets what this raises."""
+def loss_code(call: Callable[[], object]) -> str:
+    """The code of the loss when this call's exception is thrown into an exchange."""
     exchange = exchange_at("https://as.example")
     next(exchange)
     try:
-        act()
+        call()
     except Exception as error:
-        return lost(lambda: exchange.throw(error)).code
+        return loss(lambda: exchange.throw(error)).code
     raise AssertionError("nothing was raised")
 
 
@@ -114,65 +114,65 @@ def test_requests_errors_are_mapped_to_loss_codes(tls: str) -> None:
     def post(url: str, timeout: float = 5) -> Callable[[], object]:
         return lambda: requests.post(url, data="x", timeout=timeout)
 
-    assert thrown(post(REFUSED)) == "lost.connect"
-    assert thrown(post("https://as.invalid")) == "lost.dns"
-    assert thrown(post(tls)) == "lost.tls"
-    with listening(lambda one: None) as silent:
-        assert thrown(post(silent, timeout=0.05)) == "lost.timeout"
-    with listening(hang_up) as rude:
-        assert thrown(post(rude)) == "lost.closed"
+    assert loss_code(post(REFUSED)) == "lost.connect"
+    assert loss_code(post("https://as.invalid")) == "lost.dns"
+    assert loss_code(post(tls)) == "lost.tls"
+    with serving(lambda one: None) as silent:
+        assert loss_code(post(silent, timeout=0.05)) == "lost.timeout"
+    with serving(hang_up) as closing:
+        assert loss_code(post(closing)) == "lost.closed"
 
 
 def test_aiohttp_errors_are_mapped_to_loss_codes(tls: str) -> None:
     def post(url: str, seconds: float = 5) -> Callable[[], object]:
-        async def act() -> None:
+        async def send() -> None:
             timeout = aiohttp.ClientTimeout(total=seconds)
             async with aiohttp.ClientSession(timeout=timeout) as http, http.post(url, data="x"):
                 pass
 
-        return lambda: asyncio.run(act())
+        return lambda: asyncio.run(send())
 
-    assert thrown(post(REFUSED)) == "lost.connect"
-    assert thrown(post("https://as.invalid")) == "lost.dns"
-    assert thrown(post(tls)) == "lost.tls"
-    with listening(lambda one: None) as silent:
-        assert thrown(post(silent, seconds=0.05)) == "lost.timeout"
-    with listening(hang_up) as rude:
-        assert thrown(post(rude)) == "lost.closed"
+    assert loss_code(post(REFUSED)) == "lost.connect"
+    assert loss_code(post("https://as.invalid")) == "lost.dns"
+    assert loss_code(post(tls)) == "lost.tls"
+    with serving(lambda one: None) as silent:
+        assert loss_code(post(silent, seconds=0.05)) == "lost.timeout"
+    with serving(hang_up) as closing:
+        assert loss_code(post(closing)) == "lost.closed"
 
 
 def test_implicit_exception_contexts_are_ignored() -> None:
     """A retry after a refused connection may have been sent, whatever came before it."""
 
-    def retried() -> None:
+    def with_suppressed_context() -> None:
         try:
             raise ConnectionRefusedError("the first try")
         except ConnectionRefusedError:
             raise OSError("the second") from None
 
-    def in_passing() -> None:
+    def with_implicit_context() -> None:
         try:
             raise ConnectionRefusedError("the first try")
         except ConnectionRefusedError:
             raise OSError("the second")  # noqa: B904
 
     class ConnectError(Exception):
-        """Somebody's own, of a name that says nothing."""
+        """An unrelated class with the name of a connection error."""
 
-    def own() -> None:
+    def with_unrelated_class() -> None:
         raise ConnectError
 
-    for act in (retried, in_passing, own):
-        assert thrown(act) == "lost"
+    for call in (with_suppressed_context, with_implicit_context, with_unrelated_class):
+        assert loss_code(call) == "lost"
 
 
 def test_circular_exception_chains_are_cut_off() -> None:
-    def circle() -> None:
+    def raise_circular() -> None:
         one, other = OSError("one"), OSError("other")
         one.__cause__, other.__cause__ = other, one
         raise one
 
-    assert thrown(circle) == "lost"
+    assert loss_code(raise_circular) == "lost"
 
 
 @pytest.mark.parametrize("library", [httpx, httpx2])
@@ -180,7 +180,7 @@ def test_a_pool_timeout_is_reported_as_unsent(library: Any) -> None:
     def late() -> None:
         raise library.PoolTimeout("https://as.example/token")
 
-    assert thrown(late) == "lost.unsent"
+    assert loss_code(late) == "lost.unsent"
 
 
 def test_only_the_exception_itself_proves_that_nothing_was_sent() -> None:

@@ -30,7 +30,7 @@ class Server:
         self.url, self.control = server_info["url"], server_info["control"]
         self.pages = 0
 
-    def steer(self, what: str) -> None:
+    def control_server(self, what: str) -> None:
         urllib.request.urlopen(urllib.request.Request(f"{self.control}/{what}", method="POST"))
 
     def counts(self) -> Counter[str]:
@@ -38,14 +38,14 @@ class Server:
             return Counter(json.load(reply))
 
     def connection(self, **options: Any) -> oauth_core.ResourceConnection:
-        def browsed(page: str) -> None:
+        def count_and_browse(page: str) -> None:
             self.pages += 1
             browse(page)
 
         return oauth_core.ResourceConnection(
             self.url,
             client_name="Notes",
-            open=browsed,
+            open=count_and_browse,
             timeout=30.0,
             transport="loopback_http",
             network=oauth_core.Network(addresses="any"),
@@ -59,8 +59,8 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
         yield Server(server_info)
 
 
-def called(api: oauth_core.ResourceConnection, *tools: str) -> list[str]:
-    """What the tools answer, each over a connection of its own."""
+def call_tools(api: oauth_core.ResourceConnection, *tools: str) -> list[str]:
+    """The results of the tools, each called over its own connection."""
 
     async def call() -> list[str]:
         results = []
@@ -80,14 +80,14 @@ def called(api: oauth_core.ResourceConnection, *tools: str) -> list[str]:
 
 
 def codes(failure: BaseException) -> list[str]:
-    """Those of our errors in the groups of the SDK."""
+    """The codes of our errors in the exception groups of the SDK."""
     if isinstance(failure, BaseExceptionGroup):
         return [code for each in failure.exceptions for code in codes(each)]
     return [failure.code] if isinstance(failure, oauth_core.OAuthError) else []
 
 
 def test_the_first_call_registers_the_client_and_logs_in(server: Server) -> None:
-    assert called(server.connection(), "echo", "echo") == ["hello", "hello"]
+    assert call_tools(server.connection(), "echo", "echo") == ["hello", "hello"]
     counts = server.counts()
     assert (counts["registrations"], counts["code_redemptions"], server.pages) == (1, 1, 1)
     assert counts["tool_calls"] == 2
@@ -95,45 +95,45 @@ def test_the_first_call_registers_the_client_and_logs_in(server: Server) -> None
 
 def test_an_expired_token_is_refreshed_once(server: Server) -> None:
     api = server.connection()
-    called(api, "echo")
-    server.steer("expire_tokens")
-    assert called(api, "echo") == ["hello"]
+    call_tools(api, "echo")
+    server.control_server("expire_tokens")
+    assert call_tools(api, "echo") == ["hello"]
     counts = server.counts()
     assert (counts["refreshes"], counts["refresh_token_reuses"], server.pages) == (1, 0, 1)
 
 
 def test_a_client_that_the_server_has_forgotten_registers_again_once(server: Server) -> None:
     api = server.connection()
-    called(api, "echo")
-    server.steer("forget_clients")
-    assert called(api, "echo", "echo") == ["hello", "hello"]
+    call_tools(api, "echo")
+    server.control_server("forget_clients")
+    assert call_tools(api, "echo", "echo") == ["hello", "hello"]
     assert server.counts()["registrations"] == 2
     assert server.pages == 2
 
 
 def test_a_wider_scope_of_a_tool_is_requested_from_the_user_once(server: Server) -> None:
     api = server.connection()
-    assert called(api, "echo")
-    results = called(api, "secret_tool", "secret_tool")
+    assert call_tools(api, "echo")
+    results = call_tools(api, "secret_tool", "secret_tool")
     assert len(set(results)) == 1 and results[0]
     assert server.pages == 2
-    # One that never has enough is not asked for forever.
-    server.steer("require_scope/mcp:other")
+    # A server that always requires more scope does not cause endless logins.
+    server.control_server("require_scope/mcp:other")
     pages = []
     for _ in range(3):
         with pytest.raises(BaseException) as raised:
-            called(api, "secret_tool")
+            call_tools(api, "secret_tool")
         pages.append(server.pages)
     assert pages[0] <= 3 and pages[2] == pages[1], pages
     [code] = codes(raised.value)
     assert code.startswith("step_up."), code
-    assert called(api, "echo") == ["hello"]
+    assert call_tools(api, "echo") == ["hello"]
 
 
 def test_a_later_run_does_not_register_again(server: Server, tmp_path: Path) -> None:
     for _ in range(2):
         store = oauth_core.stores.FileStore(tmp_path)
-        assert called(server.connection(store=store), "echo") == ["hello"]
+        assert call_tools(server.connection(store=store), "echo") == ["hello"]
     assert (server.counts()["registrations"], server.pages) == (1, 1)
 
 

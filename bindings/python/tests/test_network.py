@@ -1,4 +1,4 @@
-"""Certificates and proxies: for token requests and calls to APIs alike."""
+"""``Network``: certificates and proxies, for token requests and for calls to APIs."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, Callable, Iterator
 
 import pytest
-from conftest import ROOT, Answer, Plain, example, process, reply, server_at
+from conftest import ROOT, Answer, StubServer, example, process, reply, server_at
 
 import oauth_core
 
-Start = Callable[[Answer], Plain]
+Start = Callable[[Answer], StubServer]
 PATH = "/api/v2/sessionResults/?testId=1"
 
 
@@ -27,7 +27,7 @@ def tls() -> Iterator[dict[str, str]]:
         yield server_info
 
 
-def client_of(
+def new_client(
     tls: dict[str, str], network: oauth_core.Network | None, base: str
 ) -> oauth_core.Client:
     server = oauth_core.provider("usertesting", loopback=base)
@@ -36,17 +36,17 @@ def client_of(
     )
 
 
-def uses(tls: dict[str, str], network: oauth_core.Network | None, door: str = "base") -> int:
-    """A token and a call with it."""
-    base = tls[door]
-    source = client_of(tls, network, base).client_credentials(scope="studies:read")
+def api_status(tls: dict[str, str], network: oauth_core.Network | None, endpoint: str = "base") -> int:
+    """Requests a token, calls the API with it, and returns the status."""
+    base = tls[endpoint]
+    source = new_client(tls, network, base).client_credentials(scope="studies:read")
     asyncio.run(source.atoken())
     return source.get(base + PATH).status
 
 
-def code(act: Callable[[], Any]) -> str:
+def error_code(call: Callable[[], Any]) -> str:
     with pytest.raises(oauth_core.OAuthError) as caught:
-        act()
+        call()
     return caught.value.code
 
 
@@ -54,26 +54,26 @@ def test_a_custom_certificate_authority_is_trusted_if_configured(tls: dict[str, 
     file = tmp_path / "ca.pem"
     file.write_text(tls["ca"])
     for ca in (tls["ca"], file, str(file)):
-        assert uses(tls, oauth_core.Network(ca=ca)) == 200
-        assert uses(tls, oauth_core.Network(only_ca=ca)) == 200
-    assert code(lambda: uses(tls, None)) == "lost.tls"
-    assert code(lambda: uses(tls, oauth_core.Network())) == "lost.tls"
+        assert api_status(tls, oauth_core.Network(ca=ca)) == 200
+        assert api_status(tls, oauth_core.Network(only_ca=ca)) == 200
+    assert error_code(lambda: api_status(tls, None)) == "lost.tls"
+    assert error_code(lambda: api_status(tls, oauth_core.Network())) == "lost.tls"
 
 
 def test_the_client_certificate_is_presented_to_a_server_that_requests_one(tls: dict[str, str], tmp_path: Path) -> None:
     key = tmp_path / "key.pem"
     key.write_text(tls["key"])
-    together = tls["certificate"] + tls["key"]
-    for shown in (
+    certificate_and_key = tls["certificate"] + tls["key"]
+    for network in (
         oauth_core.Network(ca=tls["ca"], client_certificate=tls["certificate"], client_key=key),
-        oauth_core.Network(ca=tls["ca"], client_certificate=together),
+        oauth_core.Network(ca=tls["ca"], client_certificate=certificate_and_key),
     ):
-        assert uses(tls, shown, "mutual") == 200
-        assert "PRIVATE" not in repr(shown)
-    assert code(lambda: uses(tls, oauth_core.Network(ca=tls["ca"]), "mutual")).startswith("lost")
+        assert api_status(tls, network, "mutual") == 200
+        assert "PRIVATE" not in repr(network)
+    assert error_code(lambda: api_status(tls, oauth_core.Network(ca=tls["ca"]), "mutual")).startswith("lost")
 
 
-class Tunnel(socketserver.BaseRequestHandler):
+class ConnectProxy(socketserver.BaseRequestHandler):
     """A proxy that accepts every CONNECT, and records the requests."""
 
     requests: list[str] = []
@@ -86,13 +86,13 @@ class Tunnel(socketserver.BaseRequestHandler):
         host, port = self.requests[-1].split(" ")[1].split(":")
         with socket.create_connection((host, int(port))) as server:
             self.request.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-            there = threading.Thread(target=carry, args=(self.request, server))
-            there.start()
-            carry(server, self.request)
-            there.join()
+            upload = threading.Thread(target=relay, args=(self.request, server))
+            upload.start()
+            relay(server, self.request)
+            upload.join()
 
 
-def carry(source: socket.socket, target: socket.socket) -> None:
+def relay(source: socket.socket, target: socket.socket) -> None:
     try:
         while data := source.recv(65536):
             target.sendall(data)
@@ -106,7 +106,7 @@ def proxy() -> Iterator[str]:
     class Server(socketserver.ThreadingTCPServer):
         daemon_threads = True
 
-    with Server(("127.0.0.1", 0), Tunnel) as server:
+    with Server(("127.0.0.1", 0), ConnectProxy) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://ann:PASSW0RD@127.0.0.1:{server.server_address[1]}"
         server.shutdown()
@@ -115,44 +115,44 @@ def proxy() -> Iterator[str]:
 def test_token_requests_and_api_calls_use_the_configured_proxy(
     tls: dict[str, str], proxy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    requests = Tunnel.requests
+    requests = ConnectProxy.requests
     network = oauth_core.Network(ca=tls["ca"], proxy=proxy)
-    assert uses(tls, network) == 200
-    way = tls["base"].removeprefix("https://")
-    assert requests and all(one.startswith(f"connect {way} ") for one in requests)
+    assert api_status(tls, network) == 200
+    authority = tls["base"].removeprefix("https://")
+    assert requests and all(one.startswith(f"connect {authority} ") for one in requests)
     assert all("proxy-authorization: basic " in one for one in requests)
     assert "PASSW0RD" not in repr(network)
 
-    # The environment's, unless the network says that there is none.
+    # By default, the proxy is that of the environment; "direct" means none.
     monkeypatch.setenv("HTTPS_PROXY", proxy)
     requests.clear()
-    assert uses(tls, oauth_core.Network(ca=tls["ca"])) == 200 and requests
+    assert api_status(tls, oauth_core.Network(ca=tls["ca"])) == 200 and requests
     requests.clear()
-    assert uses(tls, oauth_core.Network(ca=tls["ca"], proxy="direct")) == 200
+    assert api_status(tls, oauth_core.Network(ca=tls["ca"], proxy="direct")) == 200
     assert not requests
 
 
 def test_each_entry_point_accepts_a_network(tls: dict[str, str]) -> None:
-    network, place = oauth_core.Network(ca=tls["ca"]), tls["base"]
-    client = client_of(tls, network, place)
+    network, base = oauth_core.Network(ca=tls["ca"]), tls["base"]
+    client = new_client(tls, network, base)
     token = client.client_credentials(scope="studies:read").token().access_token
-    fixed = oauth_core.fixed_token(token, origins=[place], network=network)
-    assert fixed.get(place + PATH).status == 200
-    plain = oauth_core.fixed_token(token, origins=[place])
-    assert code(lambda: plain.get(place + PATH)) == "lost.tls"
-    # An API goes the way of its source, unless it is given one.
-    assert oauth_core.Api(fixed).get(place + PATH).status == 200
-    assert oauth_core.Api(plain, network=network).get(place + PATH).status == 200
-    assert code(lambda: oauth_core.Api(plain).get(place + PATH)) == "lost.tls"
-    # The twin publishes no metadata, and a 404 is an answer.
-    assert code(lambda: oauth_core.discover(place)) == "lost.tls"
-    assert code(lambda: oauth_core.discover(place, network=network)) != "lost.tls"
+    fixed = oauth_core.fixed_token(token, origins=[base], network=network)
+    assert fixed.get(base + PATH).status == 200
+    plain = oauth_core.fixed_token(token, origins=[base])
+    assert error_code(lambda: plain.get(base + PATH)) == "lost.tls"
+    # An API uses the network of its source unless it has its own.
+    assert oauth_core.Api(fixed).get(base + PATH).status == 200
+    assert oauth_core.Api(plain, network=network).get(base + PATH).status == 200
+    assert error_code(lambda: oauth_core.Api(plain).get(base + PATH)) == "lost.tls"
+    # The twin publishes no metadata, but its 404 shows that the connection succeeded.
+    assert error_code(lambda: oauth_core.discover(base)) == "lost.tls"
+    assert error_code(lambda: oauth_core.discover(base, network=network)) != "lost.tls"
 
 
 def test_invalid_network_settings_are_rejected_at_construction(tmp_path: Path) -> None:
     (empty := tmp_path / "empty.pem").write_text("nothing")
     broken = "-----BEGIN CERTIFICATE-----\nS3CR3T\n-----END CERTIFICATE-----\n"
-    wrong: list[tuple[dict[str, Any], str]] = [
+    invalid: list[tuple[dict[str, Any], str]] = [
         ({"ca": tmp_path / "none.pem"}, "ca: "),
         ({"ca": empty}, "ca: "),
         ({"only_ca": empty}, "only_ca: "),
@@ -170,7 +170,7 @@ def test_invalid_network_settings_are_rejected_at_construction(tmp_path: Path) -
         ({"connect_timeout": -1.0}, "connect_timeout"),
         ({"user_agent": "a\nb"}, "user_agent"),
     ]
-    for options, named in wrong:
+    for options, named in invalid:
         with pytest.raises(oauth_core.MisuseError) as caught:
             oauth_core.Network(**options)
         assert caught.value.code == "transport.setup"
@@ -198,23 +198,23 @@ def test_an_invalid_header_is_reported_with_its_name_and_not_shown() -> None:
 def test_clients_of_one_network_share_its_connections(plain: Start) -> None:
     tokens = b'{"access_token":"t","token_type":"Bearer"}'
     response = reply(200, tokens, content_type="application/json")
-    doors: set[Any] = set()
+    connections: set[Any] = set()
 
-    def counting(handler: BaseHTTPRequestHandler) -> None:
-        doors.add(handler.client_address)
+    def record_connection(handler: BaseHTTPRequestHandler) -> None:
+        connections.add(handler.client_address)
         response(handler)
 
-    server = server_at(plain(counting).base)
+    server = server_at(plain(record_connection).base)
     for networks in ([None, None], [oauth_core.Network()] * 2):
-        doors.clear()
+        connections.clear()
         for network in networks:
             client = oauth_core.Client(server, client_id="id", client_secret="s", network=network)
             assert client.client_credentials().token().access_token == "t"
-        assert len(doors) == 1
-    # Each network has its own.
+        assert len(connections) == 1
+    # Each network has its own connections.
     client = oauth_core.Client(server, client_id="id", client_secret="s", network=oauth_core.Network())
     client.client_credentials().token()
-    assert len(doors) == 2
+    assert len(connections) == 2
 
 
 def test_localhost_is_accepted_as_loopback(plain: Start) -> None:

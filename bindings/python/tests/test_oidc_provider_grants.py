@@ -13,9 +13,9 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
-from conftest import ROOT, Answer, Plain, process, reply
+from conftest import ROOT, Answer, StubServer, process, reply
 from test_django_oauth_toolkit import Form
-from test_grants_elsewhere import meanwhile
+from test_grants_elsewhere import concurrently
 from test_identity import API, CALLBACK, Browser, client_of
 
 import oauth_core
@@ -41,7 +41,7 @@ def is_signed_in(tokens: oauth_core.Tokens) -> None:
 
 
 def refusals(server_info: Any, client: oauth_core.Client) -> int:
-    """How often the token endpoint had no tokens for this client."""
+    """The number of refused token requests of this client."""
     with urllib.request.urlopen(f"{server_info['issuer']}/_counters/{client.client_id}") as response:
         return int(json.load(response)["refused"])
 
@@ -57,7 +57,7 @@ def after_authorization_pending(server_info: Any, client: oauth_core.Client, act
             time.sleep(0.02)
         act()
 
-    return meanwhile(wait)
+    return concurrently(wait)
 
 
 def visit(url: str, code: oauth_core.DeviceAuthorizationResponse, **pressed: str) -> str:
@@ -86,10 +86,10 @@ def test_a_device_gets_tokens_after_the_user_enters_the_code(
     code = device(call, client)
     assert code.verification_uri.startswith(oidc["issuer"]) and code.interval == 5
 
-    def agree() -> None:
+    def enter_code() -> None:
         assert visit(code.verification_uri, code) == "signed in"
 
-    with after_authorization_pending(oidc, client, agree):
+    with after_authorization_pending(oidc, client, enter_code):
         tokens = call(client, "poll_device_token", **waiting(code))
     is_signed_in(tokens)
     # A code can be used only once.
@@ -143,29 +143,29 @@ def test_the_user_approves_on_their_own_device(oidc: Any, call: Callable[..., An
     client = client_of(oidc, "ciba-poll")
 
     def poll(request: oauth_core.BackchannelAuthenticationResponse) -> Any:
-        waited = {"auth_req_id": request.auth_req_id, "expires_at": request.expires_at, "interval": 1}
-        return call(client, "poll_backchannel_token", scope=SCOPE, **waited)
+        poll_arguments = {"auth_req_id": request.auth_req_id, "expires_at": request.expires_at, "interval": 1}
+        return call(client, "poll_backchannel_token", scope=SCOPE, **poll_arguments)
 
     request = begun(call, client)
     with after_authorization_pending(oidc, client, lambda: decide(oidc, "yes")):
         is_signed_in(poll(request))
     request = begun(call, client)
     with after_authorization_pending(oidc, client, lambda: decide(oidc, "no")):
-        with pytest.raises(oauth_core.DeniedError) as no:
+        with pytest.raises(oauth_core.DeniedError) as declined:
             poll(request)
-    assert refused(no) == "denied.access_denied"
+    assert refused(declined) == "denied.access_denied"
     with pytest.raises(oauth_core.DeniedError) as denied:
         call(client, "backchannel_authentication", login_hint="a stranger", scope=SCOPE)
     assert (refused(denied), denied.value.error) == ("denied.other", "unknown_user_id")
 
 
-class Notified:
+class NotificationEndpoint:
     """The notification endpoint of the client: verifies pings and responds accordingly."""
 
-    def __init__(self, plain: Callable[[Answer], Plain], call: Callable[..., Any]) -> None:
+    def __init__(self, plain: Callable[[Answer], StubServer], call: Callable[..., Any]) -> None:
         self.call = call
         self.verdicts: list[str] = []
-        self.mailbox = plain(self.take)
+        self.mailbox = plain(self.receive)
         self.uri = f"{self.mailbox.base}/notified"
 
     def begin(self, client: oauth_core.Client) -> oauth_core.BackchannelAuthenticationResponse:
@@ -173,13 +173,13 @@ class Notified:
         self.request = begun(self.call, client, token_delivery_mode="ping")
         return self.request
 
-    def take(self, handler: BaseHTTPRequestHandler) -> None:
+    def receive(self, handler: BaseHTTPRequestHandler) -> None:
         _, _, headers, body = self.mailbox.seen[-1]
-        posted = {"authorization": headers.get("authorization"), "body": body.decode()}
+        notification = {"authorization": headers.get("authorization"), "body": body.decode()}
         token = self.request.client_notification_token
-        poll_arguments = {"auth_req_id": self.request.auth_req_id, "client_notification_token": token}
+        pending = {"auth_req_id": self.request.auth_req_id, "client_notification_token": token}
         try:
-            self.call(self.client, "verify_ping", **poll_arguments, **posted)
+            self.call(self.client, "verify_ping", **pending, **notification)
         except oauth_core.OAuthError as error:
             self.verdicts.append(error.code)
             challenge = {"www_authenticate": error.challenge} if error.challenge else {}
@@ -199,19 +199,19 @@ class Notified:
 
 
 @pytest.fixture
-def notified(plain: Callable[[Answer], Plain], call: Callable[..., Any]) -> Notified:
-    return Notified(plain, call)
+def notified(plain: Callable[[Answer], StubServer], call: Callable[..., Any]) -> NotificationEndpoint:
+    return NotificationEndpoint(plain, call)
 
 
 @pytest.fixture
-def notifying(notified: Notified, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def notifying(notified: NotificationEndpoint, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A server that notifies the client once the user has decided."""
     with server_with(monkeypatch, BACKCHANNEL_NOTIFICATION_URI=notified.uri) as server_info:
         yield server_info
 
 
 def test_the_client_is_notified_after_the_user_decides(
-    notified: Notified, notifying: Any, call: Callable[..., Any]
+    notified: NotificationEndpoint, notifying: Any, call: Callable[..., Any]
 ) -> None:
     client = client_of(notifying, "ciba-ping")
 
@@ -235,7 +235,7 @@ def test_the_client_is_notified_after_the_user_decides(
     assert refused(no) == "denied.access_denied"
 
 
-def test_notifications_from_other_senders_are_refused(notified: Notified, notifying: Any) -> None:
+def test_notifications_from_other_senders_are_refused(notified: NotificationEndpoint, notifying: Any) -> None:
     request = notified.begin(client_of(notifying, "ciba-ping"))
     assert notified.post("Bearer another", request.auth_req_id) == (401, "Bearer")
     assert notified.post(f"Bearer {request.client_notification_token}", "another") == (400, None)

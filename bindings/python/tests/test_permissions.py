@@ -57,8 +57,8 @@ def test_authorization_details_are_requested_and_the_granted_ones_returned(provi
     assert error.value.code == "authorization_details.malformed"
 
 
-def redeemed(granted: object) -> oauth_core.Tokens:
-    """Tokens of a login that asked for a payment, from a server that says this was granted."""
+def redeem_with_details(granted: object) -> oauth_core.Tokens:
+    """The tokens of a login that requested a payment, from a server that grants these details."""
     client = offline()
     flow = client.authorize(redirect_uri=CALLBACK, authorization_details=[PAYMENT])
     exchange = client.exchange.redeem(flow, f"{CALLBACK}?code=c&state={flow.state}")
@@ -80,12 +80,12 @@ def test_permissions_that_were_not_granted_are_reported() -> None:
         ([{"type": "payment", "actions": ["read"]}], True),
         ([{"type": "payment", "actions": ["read", "initiate"], "amount": "1.00"}], False),
     ):
-        tokens = redeemed(granted)
+        tokens = redeem_with_details(granted)
         assert tokens.authorization_details == granted
         assert tokens.warnings == (("authorization_details_missing",) if missing else ())
         assert tokens.missing_authorization_details([PAYMENT]) == ([PAYMENT] if missing else [])
     with pytest.raises(oauth_core.MalformedError) as error:
-        redeemed([{"actions": ["initiate"]}])
+        redeem_with_details([{"actions": ["initiate"]}])
     assert error.value.code == "token_response.malformed"
     assert oauth_core.Tokens.bearer("a").authorization_details is None
 
@@ -109,7 +109,7 @@ def test_a_refresh_may_narrow_the_resources_but_not_exceed_them(provider: Any) -
     with pytest.raises(oauth_core.MisuseError) as unsent:
         client.refresh(tokens=renewed, resource=third)
     assert unsent.value.code == "resource.exceeds_grant"
-    # A record of an earlier version does not say what was authorized, and the server is asked.
+    # A record of an earlier version lacks the granted details, so the server is asked.
     record = json.loads(renewed.serialize())
     assert record.pop("resources") == [ONE, OTHER]
     with pytest.raises(oauth_core.DeniedError) as error:
@@ -135,7 +135,7 @@ def requested_details(exchange: Any) -> str:
 
 
 def refreshable() -> oauth_core.Tokens:
-    stored = {**json.loads(redeemed(None).serialize()), "refresh_token": "rt-1", "refresh_scope": ""}
+    stored = {**json.loads(redeem_with_details(None).serialize()), "refresh_token": "rt-1", "refresh_scope": ""}
     return oauth_core.Tokens.deserialize(json.dumps(stored))
 
 
@@ -157,7 +157,7 @@ def test_authorization_details_are_sent_in_every_token_request() -> None:
         with pytest.raises(oauth_core.MisuseError) as error:
             client.exchange.client_credentials(authorization_details=wrong)
         assert error.value.code == "authorization_details.malformed", wrong
-    # Which of the two is sent would be a guess.
+    # The library cannot know which of the two the caller wants to send.
     with pytest.raises(oauth_core.MisuseError) as error:
         client.exchange.client_credentials(**arguments, extra={"authorization_details": json.dumps([MORE])})
     assert error.value.code == "form.reserved_parameter"

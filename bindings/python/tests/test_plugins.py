@@ -12,7 +12,7 @@ import httpx
 import httpx2
 import pytest
 import requests
-from conftest import Answer, Plain, Twin, reply, server_at
+from conftest import Answer, StubServer, Twin, reply, server_at
 from test_fapi import Proofs
 
 import oauth_core
@@ -21,7 +21,7 @@ import oauth_core.httpx
 import oauth_core.httpx2
 import oauth_core.requests
 
-Start = Callable[[Answer], Plain]
+Start = Callable[[Answer], StubServer]
 Source = oauth_core.GrantSource
 
 
@@ -213,7 +213,7 @@ def test_fifty_tasks_over_one_httpx_client_share_one_renewal(generic: Twin, sour
     assert generic.counters["token_requests"] == 2
 
 
-RULED = """
+PROVIDER_FILE = """
 name = "ruled"
 title = "An API that tells of an ended token in its body"
 issuer = "https://as.example"
@@ -227,9 +227,9 @@ token_endpoint = "https://as.example/token"
 """
 
 
-def ruled(twin: Twin) -> Source:
+def source_with_rules(twin: Twin) -> Source:
     data = twin.data
-    server = oauth_core.provider_file(RULED, loopback=twin.base)
+    server = oauth_core.provider_file(PROVIDER_FILE, loopback=twin.base)
     auth = oauth_core.ClientSecretBasic(data["client_secret"])
     client = oauth_core.Client(server, client_id=data["client_id"], client_auth=auth)
     return client.client_credentials(scope="read write")
@@ -237,7 +237,7 @@ def ruled(twin: Twin) -> Source:
 
 @pytest.mark.parametrize("way", [*sorted(WAYS), "its own", "its own, async"])
 def test_a_token_reported_as_expired_in_a_response_body_is_renewed_once(generic: Twin, way: str) -> None:
-    source = ruled(generic)
+    source = source_with_rules(generic)
     url = f"{generic.base}/api/echo"
 
     def fetch_status() -> int:

@@ -126,8 +126,8 @@ ENDS = {
 @pytest.mark.parametrize("end", sorted(ENDS))
 def test_the_interpreter_exits_cleanly_during_requests(generic: Twin, tmp_path: Path, end: str) -> None:
     for _ in range(20):
-        done = run(generic, ENDS[end], tmp_path)
-        assert done.returncode == 0, done.stderr
+        finished = run(generic, ENDS[end], tmp_path)
+        assert finished.returncode == 0, finished.stderr
 
 
 def test_requests_in_an_exit_handler_are_completed(generic: Twin, tmp_path: Path) -> None:
@@ -139,12 +139,12 @@ def test_requests_in_an_exit_handler_are_completed(generic: Twin, tmp_path: Path
             client.revoke(token=source.token().access_token)
             print("revoked")
     """
-    done = run(generic, text, tmp_path)
-    assert (done.returncode, done.stdout.strip()) == (0, "revoked")
+    finished = run(generic, text, tmp_path)
+    assert (finished.returncode, finished.stdout.strip()) == (0, "revoked")
     assert generic.counters["revocations"] == 1
 
 
-def a_login(twin: Twin) -> oauth_core.Tokens:
+def log_in(twin: Twin) -> oauth_core.Tokens:
     client = generic_client(twin)
     flow = client.authorize(redirect_uri=CALLBACK, scope="read offline_access")
     return client.redeem(flow, approve(flow.url))
@@ -154,7 +154,7 @@ def test_a_renewal_in_progress_at_exit_is_completed_and_stored(
     generic: Twin, tmp_path: Path
 ) -> None:
     """If it were cut off, the rotated refresh token would be lost."""
-    (tmp_path / "tokens.json").write_text(a_login(generic).serialize())
+    (tmp_path / "tokens.json").write_text(log_in(generic).serialize())
     text = """
         import json, pathlib, time, urllib.request
         from oauth_core.stores import FileStore
@@ -180,7 +180,7 @@ def test_a_renewal_in_progress_at_exit_is_completed_and_stored(
 
 
 def test_drain_waits_for_the_renewal_and_closes_the_source(generic: Twin) -> None:
-    first = a_login(generic)
+    first = log_in(generic)
     source = generic_client(generic).source(first)
     generic.fault("slow_body", millis_per_byte=2)
     renewing = threading.Thread(target=source.renew, args=(first,))

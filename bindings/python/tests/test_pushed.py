@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 
 import pytest
-from conftest import ROOT, Answer, Plain, process, reply
+from conftest import ROOT, Answer, StubServer, process, reply
 from test_fapi import make_client, offline, parameters, signed_in
 from test_identity import CALLBACK, Browser
 
@@ -27,7 +27,7 @@ def test_a_request_is_pushed_if_the_metadata_require_it() -> None:
 
 @pytest.mark.parametrize("status", [405, 413])
 def test_a_push_rejected_with_status_405_or_413_is_not_repeated(
-    plain: Callable[[Answer], Plain], status: int
+    plain: Callable[[Answer], StubServer], status: int
 ) -> None:
     """RFC 9126 section 2.3: a request that is too large would be rejected again."""
     place = plain(reply(status, b"<html>no</html>", content_type="text/html"))

@@ -10,7 +10,7 @@ import pickle
 from typing import Any
 
 import pytest
-from conftest import Answer, Plain, Twin, generic_client, reply, server_at
+from conftest import Answer, StubServer, Twin, generic_client, reply, server_at
 
 import oauth_core
 from oauth_core import _client, _ops, _record, _records
@@ -56,7 +56,7 @@ def test_the_members_of_an_introspection_response_have_python_types(plain: Any) 
         b'"iss":"https://as.example","username":"jo","token_type":"Bearer","client_id":"c","more":[1,{"a":2.5}]}'
     )
     response: Answer = reply(200, body, content_type="application/json")
-    server: Plain = plain(response)
+    server: StubServer = plain(response)
     client = oauth_core.Client(server_at(server.base), client_id="id", client_secret="s")
     state = client.introspect(token="t")
     utc = datetime.timezone.utc

@@ -14,7 +14,7 @@ import httpx2
 import jwt
 import pytest
 import requests
-from conftest import Answer, Plain, reply
+from conftest import Answer, StubServer, reply
 
 import oauth_core
 import oauth_core.aiohttp
@@ -22,7 +22,7 @@ import oauth_core.httpx
 import oauth_core.httpx2
 import oauth_core.requests
 
-Start = Callable[[Answer], Plain]
+Start = Callable[[Answer], StubServer]
 
 
 def json_reply(status: int, body: object, **headers: str) -> Answer:
@@ -83,25 +83,25 @@ def by_httpx2(source: Any, base: str, method: str, url: str, body: bytes) -> Any
 
 
 def by_async_httpx2(source: Any, base: str, method: str, url: str, body: bytes) -> Any:
-    async def asked() -> Any:
+    async def request() -> Any:
         attached = oauth_core.httpx2.Auth(source, origins=[base])
         async with httpx2.AsyncClient(auth=attached, follow_redirects=True) as http:
             return await http.request(method, url, content=body)
 
-    return asyncio.run(asked())
+    return asyncio.run(request())
 
 
 def by_aiohttp(source: Any, base: str, method: str, url: str, body: bytes) -> Any:
-    async def asked() -> Any:
+    async def request() -> Any:
         attached = oauth_core.aiohttp.Auth(source, origins=[base])
         async with aiohttp.ClientSession(middlewares=[attached]) as http:
             async with http.request(method, url, data=body or None) as response:
                 return httpx.Response(response.status)
 
-    return asyncio.run(asked())
+    return asyncio.run(request())
 
 
-WAYS = {
+CLIENTS = {
     "httpx": by_httpx,
     "httpx async": by_async_httpx,
     "httpx2": by_httpx2,
@@ -111,14 +111,14 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", CLIENTS)
 @pytest.mark.parametrize("kind", ["Bearer", "DPoP"])
 def test_a_redirected_request_gets_a_proof_for_its_target(plain: Start, kind: str, way: str) -> None:
     place = plain(api(kind))
     source = make_source(place.base, kind)
     for method, body in (("GET", b""), ("POST", b"x")):
         place.seen.clear()
-        result = WAYS[way](source, place.base, method, f"{place.base}/on/on/end", body)
+        result = CLIENTS[way](source, place.base, method, f"{place.base}/on/on/end", body)
         assert result.status_code == 200
         ends = [(seen[0], seen[3]) for seen in place.seen if seen[1] == "/end"]
         # Refused once, because a client of redirects takes the token along without a proof. The middleware of aiohttp is
@@ -127,7 +127,7 @@ def test_a_redirected_request_gets_a_proof_for_its_target(plain: Start, kind: st
         assert ends == [(method, body)] * (2 if is_refused else 1)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", CLIENTS)
 def test_an_expired_token_is_renewed_after_a_redirect(plain: Start, way: str) -> None:
     over = [True]
 
@@ -139,12 +139,12 @@ def test_an_expired_token_is_renewed_after_a_redirect(plain: Start, way: str) ->
             api("Bearer")(handler)
 
     place = plain(respond)
-    result = WAYS[way](make_source(place.base, "Bearer"), place.base, "GET", f"{place.base}/on/end", b"")
+    result = CLIENTS[way](make_source(place.base, "Bearer"), place.base, "GET", f"{place.base}/on/end", b"")
     assert result.status_code == 200
     assert [path for _, path, _, _ in place.seen].count("/token") == 2
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", CLIENTS)
 def test_a_redirect_to_another_origin_gets_neither_a_token_nor_a_proof(plain: Start, way: str) -> None:
     elsewhere = plain(json_reply(401, {}))
     lead = reply(302, location=f"{elsewhere.base}/end")
@@ -154,11 +154,11 @@ def test_a_redirect_to_another_origin_gets_neither_a_token_nor_a_proof(plain: St
     if way == "aiohttp":
         # Its middleware is called for each redirect.
         with pytest.raises(oauth_core.MisuseError) as error:
-            WAYS[way](source, place.base, "GET", f"{place.base}/a", b"")
+            CLIENTS[way](source, place.base, "GET", f"{place.base}/a", b"")
         assert error.value.code == "resource.origin_not_allowed"
         assert elsewhere.seen == []
         return
-    result = WAYS[way](source, place.base, "GET", f"{place.base}/a", b"")
+    result = CLIENTS[way](source, place.base, "GET", f"{place.base}/a", b"")
     assert result.status_code == 401
     ((_, _, headers, _),) = elsewhere.seen
     names = {name.lower() for name in headers}

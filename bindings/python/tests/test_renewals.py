@@ -50,7 +50,7 @@ def login(client: oauth_core.Client) -> oauth_core.Tokens:
     return client.redeem(flow, approve(flow.url))
 
 
-def aged(tokens: oauth_core.Tokens, seconds: int) -> oauth_core.Tokens:
+def received_earlier(tokens: oauth_core.Tokens, seconds: int) -> oauth_core.Tokens:
     stored = json.loads(tokens.serialize())
     stored["received_at"] -= seconds
     stored["refresh_token_use_by"] -= seconds
@@ -73,7 +73,7 @@ def test_a_short_lived_token_is_exchanged_at_once_and_used_until_then(generic: T
 
 def test_an_expired_access_token_is_not_exchanged_and_requires_a_new_login(generic: Twin) -> None:
     client = client_of(generic)
-    source = client.source(aged(login(client), 10_000))
+    source = client.source(received_earlier(login(client), 10_000))
     with pytest.raises(oauth_core.OAuthError) as caught:
         source.token()
     assert (caught.value.code, caught.value.advice) == ("grant.no_refresh_token", "reauthorize")

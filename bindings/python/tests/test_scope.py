@@ -7,12 +7,12 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from conftest import CALLBACK, Answer, Plain, Twin, approve, reply, server_at
+from conftest import CALLBACK, Answer, StubServer, Twin, approve, reply, server_at
 
 import oauth_core
 from oauth_core import stores
 
-Start = Callable[[Answer], Plain]
+Start = Callable[[Answer], StubServer]
 
 
 def names() -> Iterator[str]:

@@ -28,7 +28,7 @@ def text_of(key: bytes) -> str:
     return base64.urlsafe_b64encode(key).decode().rstrip("=")
 
 
-def written(folder: Path) -> str:
+def read_record_file(folder: Path) -> str:
     [file] = folder.glob("grant-*.json")
     return file.read_text()
 
@@ -48,13 +48,13 @@ def test_two_processes_share_a_sealed_file_and_no_token_is_readable_in_it(generi
     assert (counters["token_requests"] - before, counters["reuse_events"]) == (1, 0)
     fresh = worker.source_of(config).token()
     assert fresh.access_token != tokens.access_token
-    stored = written(grants)
+    stored = read_record_file(grants)
     for secret in (fresh.access_token, str(fresh.refresh_token), text_of(worker.KEY)):
         assert secret not in stored
     # A control: an unsealed store has the token in its file, so the search above would have found it.
     plain = stores.FileStore(tmp_path / "plain")
     worker.client_of(config).source(store=plain, subject="ann").log_in(fresh)
-    assert fresh.access_token in written(tmp_path / "plain")
+    assert fresh.access_token in read_record_file(tmp_path / "plain")
 
 
 def test_a_wrong_key_opens_no_record_and_overwrites_none(person: Person, tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_a_wrong_key_opens_no_record_and_overwrites_none(person: Person, tmp_pat
     files = stores.FileStore(tmp_path / "grants")
     source = client.source(store=stores.SealedStore(files, NEW), subject="ann")
     source.log_in(tokens)
-    stored = written(tmp_path / "grants")
+    stored = read_record_file(tmp_path / "grants")
     wrong = stores.SealedStore(files, OLD)
     other = client.source(store=wrong, subject="ann")
     for ask in (other.token, lambda: wrong.load(str(source.key))):
@@ -72,7 +72,7 @@ def test_a_wrong_key_opens_no_record_and_overwrites_none(person: Person, tmp_pat
         assert (error.code, error.endpoint) == ("stored.sealed", "store")
         for secret in (tokens.access_token, text_of(OLD), text_of(NEW)):
             assert secret not in f"{error}{error.__cause__}"
-    assert written(tmp_path / "grants") == stored
+    assert read_record_file(tmp_path / "grants") == stored
     assert wrong.remove(str(source.key))
     assert files.keys() == []
 

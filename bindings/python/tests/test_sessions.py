@@ -25,8 +25,8 @@ def a_login(client: oauth_core.Client) -> oauth_core.Tokens:
     return client.redeem(flow, approve(flow.url))
 
 
-def aged(store: Any, key: str) -> None:
-    """As if no token had been requested for two days."""
+def age_stored(store: Any, key: str) -> None:
+    """Changes a stored grant as if no token had been requested for two days."""
     version, record = store.load(key)
     stored = json.loads(record)
     stored["tokens"]["received_at"] -= int(2 * DAY)
@@ -99,7 +99,7 @@ def test_unused_grants_are_renewed(generic: Twin, client: oauth_core.Client) -> 
     for name in ("ann", "ben", "cem"):
         before.log_in(name, a_login(client))
     for name in ("ann", "ben"):
-        aged(store, str(before.get(name).key))
+        age_stored(store, str(before.get(name).key))
     told: list[tuple[str | None, object]] = []
     sessions = oauth_core.Grants(
         client, store, on_renewed=lambda subject, tokens: told.append((subject, tokens))
@@ -218,8 +218,8 @@ def test_list_and_renew_idle_of_a_store_that_cannot_list_are_rejected(client: oa
         assert caught.value.code == "misuse.not_supported"
 
 
-def ending(store: Any, key: str, **members: float) -> None:
-    """As if it had been received six days ago by a server that names these ends of the grant."""
+def store_expirations(store: Any, key: str, **members: float) -> None:
+    """Changes a stored grant as if it had been received six days ago with these expiration times."""
     version, record = store.load(key)
     stored = json.loads(record)
     tokens = stored["tokens"]
@@ -237,8 +237,8 @@ def test_an_idle_grant_is_renewed_before_its_refresh_token_expires(
     for name in ("ann", "ben"):
         before.log_in(name, a_login(client))
     now = datetime.now(timezone.utc).timestamp()
-    ending(store, str(before.get("ann").key), refresh_token_use_by=now + 3600)
-    ending(store, str(before.get("ben").key), refresh_token_use_by=now + 20 * DAY)
+    store_expirations(store, str(before.get("ann").key), refresh_token_use_by=now + 3600)
+    store_expirations(store, str(before.get("ben").key), refresh_token_use_by=now + 20 * DAY)
     refreshes = generic.counters["refreshes"]
     assert before.renew_idle(30 * DAY) == (0, [])
     sessions = oauth_core.Grants(client, store, keep_alive=DAY)
@@ -254,18 +254,18 @@ def test_the_end_of_an_authorization_is_reported(client: oauth_core.Client) -> N
     before = oauth_core.Grants(client, store)
     before.log_in("ann", a_login(client))
     end = datetime.now(timezone.utc).timestamp() + DAY
-    ending(store, str(before.get("ann").key), authorization_until=end)
-    told: list[tuple[str | None, datetime]] = []
-    heard = threading.Event()
+    store_expirations(store, str(before.get("ann").key), authorization_until=end)
+    reported: list[tuple[str | None, datetime]] = []
+    was_reported = threading.Event()
 
-    def hear(subject: str | None, end: datetime) -> None:
-        told.append((subject, end))
-        heard.set()
+    def record_end(subject: str | None, end: datetime) -> None:
+        reported.append((subject, end))
+        was_reported.set()
 
-    sessions = oauth_core.Grants(client, store, on_authorization_ends=hear)
+    sessions = oauth_core.Grants(client, store, on_authorization_ends=record_end)
     source = sessions.get("ann")
     for _ in range(2):
         source.token()
-    assert heard.wait(10)
-    assert [(subject, int(end.timestamp())) for subject, end in told] == [("ann", int(end))]
+    assert was_reported.wait(10)
+    assert [(subject, int(end.timestamp())) for subject, end in reported] == [("ann", int(end))]
     assert sessions.counters["authorization_ends"] == 1

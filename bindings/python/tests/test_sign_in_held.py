@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
-from conftest import Answer, Plain, reply, server_at
+from conftest import Answer, StubServer, reply, server_at
 
 import oauth_core
 from oauth_core import stores
@@ -29,7 +29,7 @@ def jwt(typ: str, **claims: Any) -> str:
 class IdentityProvider:
     """It rotates refresh tokens, issues no second ID token, and would revoke a sign-in whose refresh token is used twice."""
 
-    def __init__(self, plain: Callable[[Answer], Plain]) -> None:
+    def __init__(self, plain: Callable[[Answer], StubServer]) -> None:
         self.lock = threading.Lock()
         self.in_use: set[str] = set()
         self.spent: set[str] = set()
@@ -84,20 +84,20 @@ def login_at(issuer: str) -> oauth_core.Tokens:
 class Stage:
     """An identity provider, and another server that takes its assertions."""
 
-    def __init__(self, plain: Callable[[Answer], Plain]) -> None:
+    def __init__(self, plain: Callable[[Answer], StubServer]) -> None:
         self.idp = IdentityProvider(plain)
         token = json.dumps({"access_token": "there", "token_type": "Bearer", "expires_in": 600}).encode()
         other = plain(reply(200, token, content_type="application/json"))
         self.idp.audience = other.base
         self.client = oauth_core.Client(server_at(self.idp.base), client_id="app", client_secret="secret")
-        self.there = oauth_core.Client(server_at(other.base), client_id="app", client_secret="secret")
+        self.resource_client = oauth_core.Client(server_at(other.base), client_id="app", client_secret="secret")
         self.login = login_at(self.idp.base)
 
-    def exchanged(self, sign_in: Any) -> str:
-        return self.there.source(identity_provider=self.client, sign_in=sign_in).token().access_token
+    def exchange(self, sign_in: Any) -> str:
+        return self.resource_client.source(identity_provider=self.client, sign_in=sign_in).token().access_token
 
 
-class Own:
+class WrappedGrant:
     """A custom source, which names the grant whose tokens it returns."""
 
     def __init__(self, grant: oauth_core.GrantSource) -> None:
@@ -113,9 +113,9 @@ class Own:
         self.grant.invalidate(tokens)
 
 
-@pytest.mark.parametrize("wrapped", [lambda grant: grant, Own], ids=["grant", "own"])
+@pytest.mark.parametrize("wrapped", [lambda grant: grant, WrappedGrant], ids=["grant", "own"])
 def test_two_workers_never_use_one_refresh_token_concurrently(
-    plain: Callable[[Answer], Plain], tmp_path: Path, wrapped: Callable[[oauth_core.GrantSource], Any]
+    plain: Callable[[Answer], StubServer], tmp_path: Path, wrapped: Callable[[oauth_core.GrantSource], Any]
 ) -> None:
     stage = Stage(plain)
     store = stores.FileStore(tmp_path / "grants")
@@ -124,10 +124,10 @@ def test_two_workers_never_use_one_refresh_token_concurrently(
     second = stage.client.source(store=store, subject="ann")
     access_tokens: list[str] = []
 
-    def work(sign_in: oauth_core.GrantSource) -> None:
-        access_tokens.append(stage.exchanged(wrapped(sign_in)))
+    def exchange_in_thread(sign_in: oauth_core.GrantSource) -> None:
+        access_tokens.append(stage.exchange(wrapped(sign_in)))
 
-    workers = [threading.Thread(target=work, args=(sign_in,)) for sign_in in (first, second)]
+    workers = [threading.Thread(target=exchange_in_thread, args=(sign_in,)) for sign_in in (first, second)]
     for worker in workers:
         worker.start()
     # An API refuses the access token while one of them presents the refresh token.
@@ -140,19 +140,19 @@ def test_two_workers_never_use_one_refresh_token_concurrently(
     assert stage.idp.twice == []
 
 
-def test_the_grant_of_a_custom_source_must_be_of_a_supported_type(plain: Callable[[Answer], Plain]) -> None:
+def test_the_grant_of_a_custom_source_must_be_of_a_supported_type(plain: Callable[[Answer], StubServer]) -> None:
     stage = Stage(plain)
-    custom_source = Own(stage.client.source(stage.login))
+    custom_source = WrappedGrant(stage.client.source(stage.login))
     grant, custom_source.token = custom_source.grant, custom_source.grant.token  # type: ignore[method-assign]
     custom_source.renew = grant.renew  # type: ignore[method-assign]
     custom_source.grant = "mine"  # type: ignore[assignment]
     with pytest.raises(TypeError, match="grant must be a GrantSource or a ResourceConnection"):
-        stage.exchanged(custom_source)
+        stage.exchange(custom_source)
 
 
 @pytest.mark.parametrize("shared", [True, False])
 def test_successive_exchanges_renew_the_sign_in_once(
-    plain: Callable[[Answer], Plain], tmp_path: Path, shared: bool
+    plain: Callable[[Answer], StubServer], tmp_path: Path, shared: bool
 ) -> None:
     stage = Stage(plain)
     stage.idp.takes = 0.0
@@ -162,52 +162,52 @@ def test_successive_exchanges_renew_the_sign_in_once(
     else:
         sign_in = stage.client.source(stage.login)
     for _ in range(8):
-        assert stage.exchanged(sign_in) == "there"
+        assert stage.exchange(sign_in) == "there"
     assert (stage.idp.assertions, len(stage.idp.spent), stage.idp.twice) == (8, 1, [])
 
 
-class Killed:
+class KillableStore:
     """A worker's handle on a store, which it loses when it is killed."""
 
     def __init__(self, store: stores.MemoryStore) -> None:
         self.store = store
         self.is_killed = False
 
-    def reached(self) -> stores.MemoryStore:
+    def store_if_alive(self) -> stores.MemoryStore:
         if self.is_killed:
             raise OSError("killed")
         return self.store
 
     def load(self, key: str, /) -> tuple[int, str] | None:
-        return self.reached().load(key)
+        return self.store_if_alive().load(key)
 
     def save(self, key: str, record: str, version: int, /) -> int | None:
-        return self.reached().save(key, record, version)
+        return self.store_if_alive().save(key, record, version)
 
     def lease(self, key: str, holder: str, seconds: float, /) -> float | None:
-        return self.reached().lease(key, holder, seconds)
+        return self.store_if_alive().lease(key, holder, seconds)
 
 
 def test_a_worker_killed_during_an_exchange_blocks_others_until_its_lease_expires(
-    plain: Callable[[Answer], Plain],
+    plain: Callable[[Answer], StubServer],
 ) -> None:
     stage = Stage(plain)
     stage.idp.takes = 0.0
     stage.idp.answered.clear()
     store = stores.MemoryStore()
-    dying = Killed(store)
-    local_source = stage.client.source(store=dying, subject="ann", lease=0.5)
+    killable = KillableStore(store)
+    local_source = stage.client.source(store=killable, subject="ann", lease=0.5)
     local_source.log_in(stage.login)
-    elsewhere = stage.client.source(store=store, subject="ann", lease=0.5)
-    exchange = threading.Thread(target=stage.exchanged, args=(local_source,))
+    other_source = stage.client.source(store=store, subject="ann", lease=0.5)
+    exchange = threading.Thread(target=stage.exchange, args=(local_source,))
     exchange.start()
     assert stage.idp.exchanging.wait(20)
     before = len(stage.idp.spent)
-    renewal = threading.Thread(target=lambda: elsewhere.renew(elsewhere.token()))
+    renewal = threading.Thread(target=lambda: other_source.renew(other_source.token()))
     renewal.start()
     time.sleep(1.5)
     assert len(stage.idp.spent) == before, "the lease is extended"
-    dying.is_killed = True
+    killable.is_killed = True
     renewal.join(20)
     assert len(stage.idp.spent) == before + 1
     stage.idp.answered.set()

@@ -31,7 +31,7 @@ SYSTEMS: dict[str, Callable[[Twin], oauth_core.Client]] = {
 }
 
 
-def called(twin: Twin, client: oauth_core.Client, tokens: oauth_core.Tokens) -> oauth_core.Response:
+def call_api(twin: Twin, client: oauth_core.Client, tokens: oauth_core.Tokens) -> oauth_core.Response:
     return client.source(tokens).get(f"{twin.base}/api/echo", origins=[twin.base])
 
 
@@ -54,19 +54,19 @@ def test_the_step_up_required_by_an_api_is_satisfied_by_another_login(
 
     twin.step_up(acr_values=["phr", "mfa"], max_age=60)
     first = login()
-    required = required_step_up(called(twin, client, first))
+    required = required_step_up(call_api(twin, client, first))
     assert required == {"acr_values": ["phr", "mfa"], "max_age": 60}
     second = login(step_up=required, tokens=first)
-    assert called(twin, client, second).status == 200
+    assert call_api(twin, client, second).status == 200
     assert second.warnings == ()
 
     # An authentication context that the user cannot provide.
     twin.step_up(acr_values=["hardware"])
     twin.claim("acr", "pwd")
-    required = required_step_up(called(twin, client, second))
+    required = required_step_up(call_api(twin, client, second))
     third = login(step_up=required, tokens=second)
     assert third.warnings == ("acr_not_met",)
-    required = required_step_up(called(twin, client, third))
+    required = required_step_up(call_api(twin, client, third))
     with pytest.raises(oauth_core.MisuseError) as raised:
         login(step_up=required, tokens=third)
     assert raised.value.code == "step_up.repeated"
@@ -89,17 +89,17 @@ def test_a_claims_challenge_of_an_api_is_satisfied_by_another_login(generic: Twi
     client = generic_client(generic)
     generic.step_up(claims={"access_token": {"acrs": {"essential": True, "value": "c1"}}})
     first = generic.signed_in(client)
-    required = required_step_up(called(generic, client, first))
+    required = required_step_up(call_api(generic, client, first))
     flow = client.authorize(redirect_uri=CALLBACK, step_up=required, tokens=first)
     second = client.redeem(flow, approve(flow.url))
-    assert called(generic, client, second).status == 200
+    assert call_api(generic, client, second).status == 200
 
 
 def test_step_up_tokens_are_stored_separately_from_ordinary_ones(generic: Twin, tmp_path: Path) -> None:
     client = generic_client(generic)
     first = generic.signed_in(client)
     generic.step_up(acr_values=["phr"])
-    required = required_step_up(called(generic, client, first))
+    required = required_step_up(call_api(generic, client, first))
     flow = client.authorize(redirect_uri=CALLBACK, scope="openid read", step_up=required, tokens=first)
     second = client.redeem(flow, approve(flow.url))
 

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
-from conftest import Answer, Plain, reply, server_at
+from conftest import Answer, StubServer, reply, server_at
 
 import oauth_core
 from oauth_core import stores
@@ -19,7 +19,7 @@ from oauth_core import stores
 class Stage:
     """A server that revokes tokens, or cannot."""
 
-    def __init__(self, plain: Callable[[Answer], Plain]) -> None:
+    def __init__(self, plain: Callable[[Answer], StubServer]) -> None:
         self.status = 200
         self.plain = plain(lambda handler: reply(self.status, b"{}", content_type="application/json")(handler))
         self.client = oauth_core.Client(server_at(self.plain.base), client_id="app", client_secret="secret")
@@ -40,7 +40,7 @@ class Stage:
 
 
 @pytest.fixture
-def stage(plain: Callable[[Answer], Plain]) -> Stage:
+def stage(plain: Callable[[Answer], StubServer]) -> Stage:
     return Stage(plain)
 
 
@@ -86,33 +86,33 @@ def test_a_failed_revocation_of_an_evicted_step_up_is_reported(stage: Stage) -> 
 
 
 class Interrupted:
-    """A store that does something else before its operation of this number."""
+    """A store that calls `meanwhile` before the operation with this number."""
 
     def __init__(self, store: stores.MemoryStore, number: int, meanwhile: Callable[[], None]) -> None:
         self.store, self.number, self.meanwhile = store, number, meanwhile
         self.count = 0
 
-    def come(self) -> None:
+    def before_operation(self) -> None:
         self.count += 1
         if self.count == self.number:
             self.meanwhile()
 
     def load(self, key: str, /) -> tuple[int, str] | None:
-        self.come()
+        self.before_operation()
         return self.store.load(key)
 
     def save(self, key: str, record: str, version: int, /) -> int | None:
-        self.come()
+        self.before_operation()
         return self.store.save(key, record, version)
 
     def lease(self, key: str, holder: str, seconds: float, /) -> float | None:
-        # A lease is released at its own time.
+        # Releases of leases are not counted.
         if seconds:
-            self.come()
+            self.before_operation()
         return self.store.lease(key, holder, seconds)
 
     def remove(self, key: str, /) -> bool:
-        self.come()
+        self.before_operation()
         return self.store.remove(key)
 
 
@@ -167,19 +167,19 @@ def test_a_login_is_not_ended_by_another_workers_eviction(stage: Stage, first: s
             "room": lambda grants: grants.log_in("ann", stage.login("mfa")),
         }
         second = verbs["room" if first == "anew" else "anew"]
-        # The second comes in the middle of the first, and may have to wait for it.
-        crossing = Thread(target=lambda: second(oauth_core.Grants(stage.client, store)))
+        # The second starts in the middle of the first, and may have to wait for it.
+        second_call = Thread(target=lambda: second(oauth_core.Grants(stage.client, store)))
 
-        def cross() -> None:
-            crossing.start()
-            crossing.join(0.05)
+        def start_second() -> None:
+            second_call.start()
+            second_call.join(0.05)
 
-        interrupted = Interrupted(store, number, cross)
+        interrupted = Interrupted(store, number, start_second)
         verbs[first](oauth_core.Grants(stage.client, interrupted))
         if interrupted.count < number:
             return
-        crossing.join(20)
-        assert not crossing.is_alive()
+        second_call.join(20)
+        assert not second_call.is_alive()
         source = oauth_core.Grants(stage.client, store).get("ann", step_up={"acr_values": ["phr"]})
         assert source.token().access_token == "at-anew", number
         assert names(others) == ["mfa", "phr"], number
@@ -190,16 +190,16 @@ def test_entries_that_a_crashed_worker_listed_but_never_stored_are_evicted_first
     store = stores.MemoryStore()
     grants = oauth_core.Grants(stage.client, store)
     grants.log_in("ann", stage.login("first"))
-    of_list = f"step-ups:{grants.get('ann').key}"
-    version, record = store.load(of_list) or (0, "")
+    list_key = f"step-ups:{grants.get('ann').key}"
+    version, record = store.load(list_key) or (0, "")
     (one,) = json.loads(record)
     listed = [one] + [one | {"acr_values": [f"dead-{number}"]} for number in range(7)]
-    assert store.save(of_list, json.dumps(listed), version)
-    # The last of them is not dead: it has its turn.
-    turn = f"step-ups:{grants.get('ann', step_up={'acr_values': ['dead-6']}).key}"
-    assert not store.lease(turn, "another", 10)
+    assert store.save(list_key, json.dumps(listed), version)
+    # The last of them is in use: its lease is held.
+    lease_key = f"step-ups:{grants.get('ann', step_up={'acr_values': ['dead-6']}).key}"
+    assert not store.lease(lease_key, "another", 10)
     grants.log_in("ann", stage.login("next"))
-    _, record = store.load(of_list) or (0, "")
+    _, record = store.load(list_key) or (0, "")
     assert [one["acr_values"] for one in json.loads(record)] == [["first"], ["dead-6"], ["next"]]
     assert names(grants) == ["first", "next"]
 
@@ -210,22 +210,22 @@ class Failing:
     def __init__(self, store: stores.MemoryStore) -> None:
         self.store, self.is_down = store, False
 
-    def up(self) -> stores.MemoryStore:
+    def store_if_up(self) -> stores.MemoryStore:
         if self.is_down:
             raise OSError("down")
         return self.store
 
     def load(self, key: str, /) -> tuple[int, str] | None:
-        return self.up().load(key)
+        return self.store_if_up().load(key)
 
     def save(self, key: str, record: str, version: int, /) -> int | None:
-        return self.up().save(key, record, version)
+        return self.store_if_up().save(key, record, version)
 
     def lease(self, key: str, holder: str, seconds: float, /) -> float | None:
-        return self.up().lease(key, holder, seconds)
+        return self.store_if_up().lease(key, holder, seconds)
 
     def remove(self, key: str, /) -> bool:
-        return self.up().remove(key)
+        return self.store_if_up().remove(key)
 
 
 @pytest.mark.parametrize("where", ["here", "elsewhere"])

@@ -158,11 +158,11 @@ def test_new_tokens_are_stored_before_they_are_returned(person: Person) -> None:
     store = MemoryStore()
     seen: list[bool] = []
 
-    def look(new: oauth_core.Tokens) -> None:
+    def check_stored(new: oauth_core.Tokens) -> None:
         [(_, record)] = store.records.values()
         seen.append(str(new.refresh_token) in record)
 
-    source = client.source(expired(tokens), store=store, subject="ann", on_tokens=look)
+    source = client.source(expired(tokens), store=store, subject="ann", on_tokens=check_stored)
     source.token()
     assert seen == [True]
 
@@ -215,7 +215,7 @@ def test_without_a_lease_no_refresh_is_sent_and_the_failing_store_is_reported(
     assert caught.value.endpoint == "store"
     assert "secret-of-the-store" not in f"{caught.value}{caught.value.__cause__}"
     assert generic.counters["token_requests"] == 0
-    # The client's own grant has no refresh token that two could spend: it goes on.
+    # The client's own grant has no refresh token that two workers could spend: its renewals continue.
     assert client.client_credentials(store=Broken()).token().access_token
     assert generic.counters["token_requests"] == 1
 

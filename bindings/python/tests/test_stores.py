@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 import worker
-from conftest import CALLBACK, Answer, Plain, Twin, approve
+from conftest import CALLBACK, Answer, StubServer, Twin, approve
 from servers import PASSWORD, postgres_server, redis_server, until
 from test_process import FORKED
 from test_store import MemoryStore, Person, age
@@ -155,7 +155,7 @@ def start(worker_kind: str, config: dict[str, Any], source: oauth_core.GrantSour
     # A forked child has its parent's objects; any other child gets a description.
     arguments = (config, source) if worker_kind == "fork" else (config,)
     processes = [
-        context.Process(target=worker.work, args=arguments)  # type: ignore[attr-defined]
+        context.Process(target=worker.run_worker, args=arguments)  # type: ignore[attr-defined]
         for _ in range(WORKERS)
     ]
     for process in processes:
@@ -163,7 +163,7 @@ def start(worker_kind: str, config: dict[str, Any], source: oauth_core.GrantSour
     return processes
 
 
-def ended(process: Any) -> int | None:
+def exit_code(process: Any) -> int | None:
     if isinstance(process, subprocess.Popen):
         return process.wait(60)
     process.join(60)
@@ -183,7 +183,7 @@ def test_processes_with_threads_share_one_refresh(
     processes = start(worker_kind, config, source)
     until(lambda: len([*tmp_path.glob("ready-*")]) == WORKERS, "the workers do not begin")
     (tmp_path / "go").touch()
-    assert [ended(process) for process in processes] == [0] * WORKERS
+    assert [exit_code(process) for process in processes] == [0] * WORKERS
     access_tokens = read_reports(tmp_path)
     assert len(access_tokens) == WORKERS
     assert len({digest for digests in access_tokens for digest in digests}) == 1
@@ -197,7 +197,7 @@ def test_processes_with_threads_share_one_refresh(
 class Front:
     """Proxies a twin's token endpoint: delays one refresh, and forwards all others."""
 
-    def __init__(self, twin: Twin, plain: Callable[[Answer], Plain]) -> None:
+    def __init__(self, twin: Twin, plain: Callable[[Answer], StubServer]) -> None:
         self.twin = twin
         self.holder: int | None = None
         self.is_held = threading.Event()
@@ -224,7 +224,7 @@ class Front:
 
 
 def test_a_worker_killed_during_a_refresh_blocks_no_other(
-    generic: Twin, place: Place, tmp_path: Path, plain: Callable[[Answer], Plain]
+    generic: Twin, place: Place, tmp_path: Path, plain: Callable[[Answer], StubServer]
 ) -> None:
     front = Front(generic, plain)
     config = config_of(generic, place, tmp_path, f"{front.server.base}/token")
@@ -238,7 +238,7 @@ def test_a_worker_killed_during_a_refresh_blocks_no_other(
     assert holder is not None and holder in [process.pid for process in processes]
     assert read_reports(tmp_path) == []
     os.kill(holder, signal.SIGKILL)
-    codes = {process.pid: ended(process) for process in processes}
+    codes = {process.pid: exit_code(process) for process in processes}
     front.is_over.set()
     assert codes.pop(holder) == -signal.SIGKILL
     assert list(codes.values()) == [0] * (WORKERS - 1)
@@ -265,7 +265,7 @@ def test_the_store_methods_save_load_lease_and_remove(place: Place) -> None:
     assert two.lease("k", "ben", 30) is None
     assert one.remove("k") is True
     assert one.remove("k") is False
-    # What was removed leaves an empty record, for others to see.
+    # A removal leaves an empty record, which other workers see.
     removed = two.load("k")
     assert removed is not None and removed[0] > second and removed[1] == ""
     with pytest.raises(ValueError, match="number of seconds"):

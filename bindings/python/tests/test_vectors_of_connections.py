@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
-from conftest import ROOT, Plain, Twin, example, generic_client, process, reply
+from conftest import ROOT, StubServer, Twin, example, generic_client, process, reply
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from test_connection import HERE, Person
@@ -30,7 +30,7 @@ def paths(twin: Twin) -> list[str]:
     return [entry["path"] for entry in twin.log]
 
 
-def recorder(plain: Callable[..., Plain], place: str = "/mcp", **changes: Any) -> Plain:
+def recorder(plain: Callable[..., StubServer], place: str = "/mcp", **changes: Any) -> StubServer:
     """An API and its server, which remembers what registers, and the forms of token requests, assertions too."""
 
     def respond(handler: BaseHTTPRequestHandler) -> None:
@@ -64,13 +64,13 @@ def recorder(plain: Callable[..., Plain], place: str = "/mcp", **changes: Any) -
     return server
 
 
-def sent(server: Plain) -> dict[str, str]:
+def sent(server: StubServer) -> dict[str, str]:
     """The form of the first token request."""
     body = next(body for _, path, _, body in server.seen if path == "/token")
     return dict(parse_qsl(body.decode()))
 
 
-def metadata_url(plain: Callable[..., Plain], *servers: Twin) -> str:
+def metadata_url(plain: Callable[..., StubServer], *servers: Twin) -> str:
     """The URL of a client's metadata document, which these servers take as the client's id."""
     for server in servers:
         server.accept_client_id_metadata()
@@ -96,7 +96,7 @@ def test_scope_mcp_none(generic: Twin) -> None:
     assert "scope" not in parse_qs(urlsplit(page).query)
 
 
-def test_mcp_application_type(plain: Callable[..., Plain]) -> None:
+def test_mcp_application_type(plain: Callable[..., StubServer]) -> None:
     """A client with a loopback redirect URI registers as a native application."""
     server = recorder(plain)
 
@@ -110,7 +110,7 @@ def test_mcp_application_type(plain: Callable[..., Plain]) -> None:
     assert metadata["application_type"] == "native"
 
 
-def test_a_loopback_redirect_uri_may_be_registered_without_its_port(plain: Callable[..., Plain]) -> None:
+def test_a_loopback_redirect_uri_may_be_registered_without_its_port(plain: Callable[..., StubServer]) -> None:
     """It covers every port (RFC 8252 section 7.3)."""
     server = recorder(plain, redirect_uris=["http://127.0.0.1/callback"])
     pages: list[str] = []
@@ -146,7 +146,7 @@ def decode_claims(jwt: str) -> Any:
     return json.loads(base64.urlsafe_b64decode(jwt.split(".")[1] + "=="))
 
 
-def test_mcp_cc_jwt(plain: Callable[..., Plain]) -> None:
+def test_mcp_cc_jwt(plain: Callable[..., StubServer]) -> None:
     """The audience of an assertion is only the issuer (RFC 10070)."""
     server = recorder(plain)
     client: Any = {"client_id": "id", "client_auth": oauth_core.PrivateKeyJwt(signing_key()), "issuer": server.base}
@@ -163,7 +163,7 @@ def test_mcp_cc_jwt(plain: Callable[..., Plain]) -> None:
     }
 
 
-def test_mcp_cc_b(plain: Callable[..., Plain]) -> None:
+def test_mcp_cc_b(plain: Callable[..., StubServer]) -> None:
     """The server is discovered as usual, and the audience can be the token endpoint if the server requires it."""
     server = recorder(plain)
     endpoint = f"{server.base}/token"
@@ -177,7 +177,7 @@ def test_mcp_cc_b(plain: Callable[..., Plain]) -> None:
     assert decode_claims(sent(server)["client_assertion"])["aud"] == endpoint
 
 
-def test_mcp_wif_a(plain: Callable[..., Plain]) -> None:
+def test_mcp_wif_a(plain: Callable[..., StubServer]) -> None:
     """The JWT of a workload is sent unchanged, with the resource."""
     server = recorder(plain)
     claims = {"iss": "https://platform.example", "sub": "workload", "aud": f"{server.base}/token"}
@@ -189,7 +189,7 @@ def test_mcp_wif_a(plain: Callable[..., Plain]) -> None:
     assert sent(server) == {"grant_type": grant, "assertion": jwt, "resource": f"{server.base}/mcp", "client_id": "id"}
 
 
-def test_mcp_cimd_portable(plain: Callable[..., Plain]) -> None:
+def test_mcp_cimd_portable(plain: Callable[..., StubServer]) -> None:
     """The document identifies the client at each server, and each server issues its tokens."""
     store = oauth_core.stores.MemoryStore()
     two = [process(example("twins"), ROOT) for _ in range(2)]
@@ -203,7 +203,7 @@ def test_mcp_cimd_portable(plain: Callable[..., Plain]) -> None:
             assert (len(person.pages), api.token().issuer) == (1, twin.base)
 
 
-def test_mcp_ema_cimd(twins: dict[str, Twin], plain: Callable[..., Plain]) -> None:
+def test_mcp_ema_cimd(twins: dict[str, Twin], plain: Callable[..., StubServer]) -> None:
     """An identity provider issues assertions for a client with a metadata document."""
     idp, server = twins["identity-provider"], recorder(plain)
     url = "https://client.example.com/client.json"
@@ -225,7 +225,7 @@ def test_all_resource_vectors_are_included() -> None:
 
 
 @pytest.mark.parametrize("vector", RESOURCES, ids=[one["id"] for one in RESOURCES])
-def test_mcp_resource(plain: Callable[..., Plain], vector: dict[str, Any]) -> None:
+def test_mcp_resource(plain: Callable[..., StubServer], vector: dict[str, Any]) -> None:
     """Tokens are requested for the normalized URL of the API."""
     server_path, expected_path = (urlsplit(vector[side][name]).path for side, name in (("input", "server_url"), ("expected", "resource")))
     server = recorder(plain, expected_path)

@@ -8,22 +8,22 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from conftest import ROOT, Answer, Plain, reply
+from conftest import ROOT, Answer, StubServer, reply
 
 import oauth_core
 
 VECTORS = json.loads((ROOT / "tests/vectors/vectors.json").read_text("utf-8"))["vectors"]
 
 
-def named(*beginnings: str) -> list[Any]:
+def vectors_starting_with(*beginnings: str) -> list[Any]:
     chosen = [vector for vector in VECTORS if vector["id"].startswith(beginnings)]
     return [pytest.param(vector["input"], vector["expected"], id=vector["id"]) for vector in chosen]
 
 
 #: Of URLs that are right the package shows the text as given: their normal form is what it sends.
-NO_RESOURCES = [one for one in named("mcp-resource-") if "error" in one.values[1]]
+NO_RESOURCES = [one for one in vectors_starting_with("mcp-resource-") if "error" in one.values[1]]
 #: Addresses that are allowed would be connected to: those are asked of the transport, in Rust.
-ADDRESSES = [one for one in named("ssrf-ip-", "ssrf-host-") if not one.values[1]["allowed"]]
+ADDRESSES = [one for one in vectors_starting_with("ssrf-ip-", "ssrf-host-") if not one.values[1]["allowed"]]
 
 
 def test_all_vectors_are_run() -> None:
@@ -55,7 +55,7 @@ def test_a_non_public_address_is_not_connected_to(vector_input: dict[str, str], 
     assert code(url, "public_only") == ("url.syntax" if is_disguised else "lost.not_public")
 
 
-def test_with_addresses_any_an_internal_address_is_connected_to(plain: Callable[[Answer], Plain]) -> None:
+def test_with_addresses_any_an_internal_address_is_connected_to(plain: Callable[[Answer], StubServer]) -> None:
     inside = plain(reply(200)).base.replace("http:", "https:")
     assert code(inside, "any") != "lost.not_public"
     assert code(inside, "public_only") == "lost.not_public"

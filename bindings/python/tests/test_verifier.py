@@ -1,4 +1,4 @@
-"""For API servers: verification of access tokens, and of logout tokens."""
+"""For API servers: verification of access tokens, ID tokens and logout tokens."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from conftest import ROOT, Answer, Plain, reply
+from conftest import ROOT, Answer, StubServer, reply
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
@@ -29,31 +29,31 @@ KEYS = json.loads((ROOT / "tests/vectors/vectors.json").read_text("utf-8"))["key
 KEY: dict[str, str] = KEYS["as_private"]["rsa1"]
 
 
-def encoded(part: bytes) -> str:
+def base64url(part: bytes) -> str:
     return base64.urlsafe_b64encode(part).rstrip(b"=").decode()
 
 
-def number(text: str) -> int:
+def decode_integer(text: str) -> int:
     return int.from_bytes(base64.urlsafe_b64decode(text + "=="), "big")
 
 
-def signed(typ: str | None, claims: dict[str, Any]) -> str:
+def sign_jwt(typ: str | None, claims: dict[str, Any]) -> str:
     """A JWS by RS256 (RFC 8017 section 8.2.1) with the public test key of the vectors."""
     header = {"alg": "RS256", "kid": "rsa1"} | ({} if typ is None else {"typ": typ})
-    text = ".".join(encoded(json.dumps(part).encode()) for part in (header, claims))
-    info = bytes.fromhex("3031300d060960864801650304020105000420")
-    info += hashlib.sha256(text.encode()).digest()
-    n, d = number(KEY["n"]), number(KEY["d"])
+    text = ".".join(base64url(json.dumps(part).encode()) for part in (header, claims))
+    digest_info = bytes.fromhex("3031300d060960864801650304020105000420")
+    digest_info += hashlib.sha256(text.encode()).digest()
+    n, d = decode_integer(KEY["n"]), decode_integer(KEY["d"])
     size = (n.bit_length() + 7) // 8
-    padded = b"\x00\x01" + b"\xff" * (size - len(info) - 3) + b"\x00" + info
+    padded = b"\x00\x01" + b"\xff" * (size - len(digest_info) - 3) + b"\x00" + digest_info
     signature = pow(int.from_bytes(padded, "big"), d, n)
-    return f"{text}.{encoded(signature.to_bytes(size, 'big'))}"
+    return f"{text}.{base64url(signature.to_bytes(size, 'big'))}"
 
 
 class Issuer:
     """An authorization server that publishes keys and counts the requests for them."""
 
-    def __init__(self, plain: Callable[[Answer], Plain]) -> None:
+    def __init__(self, plain: Callable[[Answer], StubServer]) -> None:
         keys = json.dumps(KEYS["as_jwks"]).encode()
         self.plain = plain(reply(200, keys, content_type="application/json"))
         self.base = self.plain.base
@@ -70,21 +70,21 @@ class Issuer:
         now = int(time.time())
         claims = {"iss": self.base, "aud": AUDIENCE, "sub": "u", "client_id": "c", "jti": "j"}
         times = {"iat": now, "exp": now + 60, "scope": "read"}
-        return signed(typ, {**claims, **times, **more})
+        return sign_jwt(typ, {**claims, **times, **more})
 
     def id_token(self, typ: str | None = "JWT", **more: Any) -> str:
         now = int(time.time())
         claims = {"iss": self.base, "aud": "id", "sub": "u", "iat": now, "exp": now + 60}
-        return signed(typ, {**claims, **more})
+        return sign_jwt(typ, {**claims, **more})
 
     def logout(self, **more: Any) -> str:
         now = int(time.time())
         claims = {"iss": self.base, "aud": "id", "iat": now, "exp": now + 60, "events": {EVENT: {}}}
-        return signed("logout+jwt", {**claims, **more})
+        return sign_jwt("logout+jwt", {**claims, **more})
 
 
 @pytest.fixture
-def issuer(plain: Callable[[Answer], Plain]) -> Issuer:
+def issuer(plain: Callable[[Answer], StubServer]) -> Issuer:
     return Issuer(plain)
 
 
@@ -97,58 +97,62 @@ def test_an_api_verifies_access_tokens(issuer: Issuer) -> None:
     assert "read" in verified.scope
 
     async def several() -> None:
-        shown = [verifier.averify(issuer.token()) for _ in range(5)]
-        assert {verified.subject for verified in await asyncio.gather(*shown)} == {"u"}
+        calls = [verifier.averify(issuer.token()) for _ in range(5)]
+        assert {verified.subject for verified in await asyncio.gather(*calls)} == {"u"}
 
     asyncio.run(several())
     assert [path for _, path, _, _ in issuer.plain.seen] == ["/jwks"]
 
 
 def test_the_algorithm_of_a_published_key_is_used(
-    issuer: Issuer, plain: Callable[[Answer], Plain]
+    issuer: Issuer, plain: Callable[[Answer], StubServer]
 ) -> None:
     private = ec.generate_private_key(ec.SECP256R1())
     point = private.public_key().public_numbers()
     key = {"kty": "EC", "crv": "P-256", "kid": "1"}
-    key |= {name: encoded(getattr(point, name).to_bytes(32, "big")) for name in ("x", "y")}
-    place = plain(reply(200, json.dumps({"keys": [key]}).encode(), content_type="application/json"))
+    key |= {name: base64url(getattr(point, name).to_bytes(32, "big")) for name in ("x", "y")}
+    key_server = plain(reply(200, json.dumps({"keys": [key]}).encode(), content_type="application/json"))
     # No metadata says how access tokens are signed.
-    metadata = {"issuer": issuer.base, "jwks_uri": f"{place.base}/jwks"}
+    metadata = {"issuer": issuer.base, "jwks_uri": f"{key_server.base}/jwks"}
     server = oauth_core.Server.from_metadata(issuer.base, metadata, transport="loopback_http")
     claims = issuer.token().split(".")[1]
 
-    def text(alg: str) -> str:
+    def signing_input(alg: str) -> str:
         header = {"alg": alg, "kid": "1", "typ": "at+jwt"}
-        return f"{encoded(json.dumps(header).encode())}.{claims}"
+        return f"{base64url(json.dumps(header).encode())}.{claims}"
 
-    der = private.sign(text("ES256").encode(), ec.ECDSA(hashes.SHA256()))
-    numbers = b"".join(part.to_bytes(32, "big") for part in decode_dss_signature(der))
-    valid = f"{text('ES256')}.{encoded(numbers)}"
+    der = private.sign(signing_input("ES256").encode(), ec.ECDSA(hashes.SHA256()))
+    raw_signature = b"".join(part.to_bytes(32, "big") for part in decode_dss_signature(der))
+    valid = f"{signing_input('ES256')}.{base64url(raw_signature)}"
     verifier = oauth_core.AccessTokenVerifier(server, audience=AUDIENCE)
     assert verifier.verify(valid).subject == "u"
-    # The public key as a shared secret, no signature at all, and another algorithm than the key's.
-    mac = hmac.digest(json.dumps(key).encode(), text("HS256").encode(), "sha256")
-    forged = [f"{text('HS256')}.{encoded(mac)}", f"{text('none')}.", f"{text('ES384')}.{'A' * 128}"]
-    named = oauth_core.AccessTokenVerifier(server, audience=AUDIENCE, algs=["RS256"])
-    for judge, token in [*((verifier, wrong) for wrong in forged), (named, valid)]:
+    # The public key as a shared secret, no signature at all, and an algorithm other than the key's.
+    mac = hmac.digest(json.dumps(key).encode(), signing_input("HS256").encode(), "sha256")
+    forged = [
+        f"{signing_input('HS256')}.{base64url(mac)}",
+        f"{signing_input('none')}.",
+        f"{signing_input('ES384')}.{'A' * 128}",
+    ]
+    rs256_only = oauth_core.AccessTokenVerifier(server, audience=AUDIENCE, algs=["RS256"])
+    for tested, token in [*((verifier, wrong) for wrong in forged), (rs256_only, valid)]:
         with pytest.raises(oauth_core.UntrustedError) as refused:
-            judge.verify(token)
+            tested.verify(token)
         assert refused.value.code == "jws.alg_not_allowed"
 
 
-def by_hand(coroutine: Any) -> Any:
+def run_without_loop(coroutine: Any) -> Any:
     """The result of a coroutine that never suspends, run without an event loop."""
-    with pytest.raises(StopIteration) as over:
+    with pytest.raises(StopIteration) as stopped:
         coroutine.send(None)
-    return over.value.value
+    return stopped.value.value
 
 
 def test_verification_with_cached_keys_does_not_wait(issuer: Issuer) -> None:
     verifier = oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE)
     # Some servers copy the nonce of the login into it.
     verifier.verify(issuer.token(nonce="n"))
-    assert by_hand(verifier.averify(issuer.token())).subject == "u"
-    assert by_hand(verifier.averify(issuer.token(), scope="read")).subject == "u"
+    assert run_without_loop(verifier.averify(issuer.token())).subject == "u"
+    assert run_without_loop(verifier.averify(issuer.token(), scope="read")).subject == "u"
     with pytest.raises(oauth_core.UntrustedError) as refused:
         verifier.averify(issuer.token(aud="https://other.example")).send(None)
     assert refused.value.code == "jwt.audience"
@@ -156,7 +160,7 @@ def test_verification_with_cached_keys_does_not_wait(issuer: Issuer) -> None:
     client = oauth_core.Client(issuer.server, client_id="id")
     client.verify_id_token(token=issuer.id_token(), unexpected_nonce="reject")
     again = client.averify_id_token(token=issuer.id_token(), unexpected_nonce="reject")
-    assert by_hand(again).subject == "u"
+    assert run_without_loop(again).subject == "u"
 
 
 def test_invalid_requirements_are_rejected_before_verification(issuer: Issuer) -> None:
@@ -197,59 +201,59 @@ def test_may_act_of_a_token_is_returned_if_it_is_an_object(
 
 def test_members_of_a_verified_token_are_created_lazily_and_once(issuer: Issuer) -> None:
     verifier = oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE)
-    shown = issuer.token()
-    verified = verifier.verify(shown)
+    token = issuer.token()
+    verified = verifier.verify(token)
     with ThreadPoolExecutor(8) as pool:
         assert len({id(claims) for claims in pool.map(lambda _: verified.claims, range(64))}) == 1
     assert verified.claims is verified.claims and verified.expires_at is verified.expires_at
     # A token whose claims have not been read yet can still be compared, shown and stored.
-    assert verifier.verify(shown) == verified
-    assert "client_id='c'" in repr(verifier.verify(shown))
-    assert pickle.loads(pickle.dumps(verifier.verify(shown))) == verified
+    assert verifier.verify(token) == verified
+    assert "client_id='c'" in repr(verifier.verify(token))
+    assert pickle.loads(pickle.dumps(verifier.verify(token))) == verified
     for name in ("subjekt", "_hidden"):
         with pytest.raises(AttributeError, match=f"VerifiedAccessToken has no {name}"):
             getattr(verified, name)
 
 
 def test_exported_keys_can_be_imported_by_another_process(issuer: Issuer) -> None:
-    def started() -> oauth_core.AccessTokenVerifier:
+    def new_verifier() -> oauth_core.AccessTokenVerifier:
         return oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE)
 
-    first = started()
+    first = new_verifier()
     assert first.export_keys() is None
     first.verify(issuer.token())
     stored = first.export_keys()
     assert stored and "rsa1" in stored
-    cold = started()
-    cold.import_keys(stored)
-    cold.verify(issuer.token())
+    second = new_verifier()
+    second.import_keys(stored)
+    second.verify(issuer.token())
     client = oauth_core.Client(issuer.server, client_id="id", client_auth=oauth_core.Public())
     client.import_keys(stored)
     assert client.export_keys() == stored
     assert [path for _, path, _, _ in issuer.plain.seen] == ["/jwks"]
     for text, code in [("{}", "stored.malformed"), (stored.replace("127", "128"), "stored.issuer")]:
         with pytest.raises(oauth_core.OAuthError) as caught:
-            started().import_keys(text)
+            new_verifier().import_keys(text)
         assert caught.value.code == code
 
 
 @pytest.mark.parametrize("tenant", ["{tenantid}", "9188040d-6c67-4c5b-b112-36a304b66dad", "other", None])
-def test_a_key_published_for_an_issuer_verifies_only_its_tokens(plain: Callable[[Answer], Plain], tenant: str | None) -> None:
+def test_a_key_published_for_an_issuer_verifies_only_its_tokens(plain: Callable[[Answer], StubServer], tenant: str | None) -> None:
     """Microsoft: "Keys that have an issuer value with a GUID" are for tokens of that issuer alone."""
 
-    def keys(handler: BaseHTTPRequestHandler) -> None:
+    def respond_with_keys(handler: BaseHTTPRequestHandler) -> None:
         base = f"http://{handler.headers['host']}"
-        member = {} if tenant is None else {"issuer": f"{base}/{tenant}/v2.0"}
-        published = [{**key, **member} for key in KEYS["as_jwks"]["keys"]]
+        issuer_member = {} if tenant is None else {"issuer": f"{base}/{tenant}/v2.0"}
+        published = [{**key, **issuer_member} for key in KEYS["as_jwks"]["keys"]]
         body = json.dumps({"keys": published}).encode()
         reply(200, body, content_type="application/json")(handler)
 
-    base = plain(keys).base
+    base = plain(respond_with_keys).base
     server = oauth_core.provider("microsoft-entra", tenant="common", loopback=base)
-    own = "9188040d-6c67-4c5b-b112-36a304b66dad"
+    own_tenant = "9188040d-6c67-4c5b-b112-36a304b66dad"
     now = int(time.time())
-    claims = {"iss": f"{base}/{own}/v2.0", "tid": own, "aud": AUDIENCE, "sub": "u", "azp": "c"}
-    token = signed("JWT", {**claims, "iat": now, "exp": now + 60})
+    claims = {"iss": f"{base}/{own_tenant}/v2.0", "tid": own_tenant, "aud": AUDIENCE, "sub": "u", "azp": "c"}
+    token = sign_jwt("JWT", {**claims, "iat": now, "exp": now + 60})
     verifier = oauth_core.AccessTokenVerifier(server, audience=AUDIENCE, profile="entra")
     if tenant != "other":
         assert verifier.verify(token).issuer == claims["iss"]
@@ -260,7 +264,7 @@ def test_a_key_published_for_an_issuer_verifies_only_its_tokens(plain: Callable[
     assert f"only for {base}/other/v2.0: the key with the kid rsa1" in str(refused.value)
 
 
-def refused(verifier: oauth_core.AccessTokenVerifier, token: str, **needs: Any) -> tuple[Any, ...]:
+def refusal(verifier: oauth_core.AccessTokenVerifier, token: str, **needs: Any) -> tuple[Any, ...]:
     with pytest.raises(oauth_core.OAuthError) as raised:
         verifier.verify(token, **needs)
     return raised.value.code, raised.value.response_status, raised.value.challenge
@@ -272,18 +276,18 @@ def test_a_rejection_has_the_status_and_challenge_of_the_response(issuer: Issuer
     )
     realm = r'realm="a \"b\""'
     dpop = f'DPoP {realm}, algs="ES256"'
-    expired = refused(verifier, issuer.token(exp=1))
+    expired = refusal(verifier, issuer.token(exp=1))
     assert expired == ("jwt.expired", 401, f'Bearer {realm}, error="invalid_token", {dpop}')
-    assert refused(verifier, issuer.token(), scope=["admin"]) == (
+    assert refusal(verifier, issuer.token(), scope=["admin"]) == (
         "access_token.insufficient_scope",
         403,
         f'Bearer {realm}, error="insufficient_scope", scope="admin", {dpop}',
     )
-    unmet = 'error="insufficient_user_authentication", acr_values="gold", max_age="60"'
-    assert refused(verifier, issuer.token(), acr_values=["gold"], max_age=60) == (
+    step_up_error = 'error="insufficient_user_authentication", acr_values="gold", max_age="60"'
+    assert refusal(verifier, issuer.token(), acr_values=["gold"], max_age=60) == (
         "access_token.insufficient_user_authentication",
         401,
-        f"Bearer {realm}, {unmet}, {dpop}",
+        f"Bearer {realm}, {step_up_error}, {dpop}",
     )
     for token, code in [
         (issuer.token("JWT"), "jwt.typ"),
@@ -292,15 +296,15 @@ def test_a_rejection_has_the_status_and_challenge_of_the_response(issuer: Issuer
         (issuer.token()[:-4] + "AAAA", "jws.bad_signature"),
         ("opaque", "jws.malformed"),
     ]:
-        assert refused(verifier, token)[:2] == (code, 401)
+        assert refusal(verifier, token)[:2] == (code, 401)
 
 
 def test_a_token_bound_to_a_key_requires_its_proof(issuer: Issuer) -> None:
     verifier = oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE)
     bound = issuer.token(cnf={"jkt": "k"})
     assert verifier.verify(bound, jkt="k").claims["cnf"] == {"jkt": "k"}
-    assert refused(verifier, bound)[0] == "access_token.proof_required"
-    assert refused(verifier, bound, jkt="other")[2] == 'DPoP error="invalid_token", Bearer'
+    assert refusal(verifier, bound)[0] == "access_token.proof_required"
+    assert refusal(verifier, bound, jkt="other")[2] == 'DPoP error="invalid_token", Bearer'
 
 
 def test_an_expiry_beyond_datetime_max_is_clamped(issuer: Issuer) -> None:
@@ -319,15 +323,15 @@ def test_an_unreachable_server_does_not_make_the_token_invalid(issuer: Issuer) -
 
 
 def test_only_known_profiles_are_accepted(issuer: Issuer) -> None:
-    def verifier(profile: Any) -> oauth_core.AccessTokenVerifier:
+    def verifier_for(profile: Any) -> oauth_core.AccessTokenVerifier:
         return oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE, profile=profile)
 
     with pytest.raises(TypeError, match="profile.*rfc9068. .keycloak"):
-        verifier("okto")
+        verifier_for("okto")
     token = issuer.token(None, azp="k", cid="o", scp=["read"])
-    assert verifier("okta").verify(token).client_id == "o"
-    assert verifier("auth0").verify(token).client_id == "k"
-    assert refused(verifier("rfc9068"), token)[0] == "jwt.typ"
+    assert verifier_for("okta").verify(token).client_id == "o"
+    assert verifier_for("auth0").verify(token).client_id == "k"
+    assert refusal(verifier_for("rfc9068"), token)[0] == "jwt.typ"
 
 
 def test_verification_runs_without_a_transport(issuer: Issuer) -> None:
@@ -351,8 +355,8 @@ def test_a_standalone_id_token_identifies_the_user(issuer: Issuer) -> None:
     assert (verified.email, verified.email_verified, verified.name, verified.sid) == (*person.values(),)
     assert verified.issued_at and verified.expires_at and verified.issued_at < verified.expires_at
     assert "ann@example.com" not in repr(verified) and verified.claims["nonce"] == "n"
-    again = client.averify_id_token(token=issuer.id_token(), unexpected_nonce="reject")
-    assert asyncio.run(again).subject == "u"
+    without_nonce = client.averify_id_token(token=issuer.id_token(), unexpected_nonce="reject")
+    assert asyncio.run(without_nonce).subject == "u"
     assert [path for _, path, _, _ in issuer.plain.seen] == ["/jwks"]
     # The audience or the authorized party may be a native app of the same service.
     for claims in ({"azp": "phone"}, {"aud": "phone"}):
@@ -365,56 +369,56 @@ def test_a_forged_or_unsuitable_id_token_is_rejected(issuer: Issuer) -> None:
     client = oauth_core.Client(issuer.server, client_id="id")
     valid = issuer.id_token(nonce="n")
     head, body, signature = valid.split(".")
-    other = json.dumps({"iss": issuer.base, "aud": "id", "sub": "mallory", "nonce": "n"})
-    unsigned = encoded(json.dumps({"alg": "none"}).encode())
-    at_hash = encoded(hashlib.sha256(b"t").digest()[:16])
-    past = int(time.time()) - 120
-    bound = {"nonce": "n"}
+    forged_claims = json.dumps({"iss": issuer.base, "aud": "id", "sub": "mallory", "nonce": "n"})
+    unsigned = base64url(json.dumps({"alg": "none"}).encode())
+    at_hash = base64url(hashlib.sha256(b"t").digest()[:16])
+    expired_at = int(time.time()) - 120
+    with_nonce = {"nonce": "n"}
     for token, verify_options, code in (
-        (f"{unsigned}.{body}.", bound, "jws.alg_not_allowed"),
-        (f"{head}.{encoded(other.encode())}.{signature}", bound, "jws.bad_signature"),
+        (f"{unsigned}.{body}.", with_nonce, "jws.alg_not_allowed"),
+        (f"{head}.{base64url(forged_claims.encode())}.{signature}", with_nonce, "jws.bad_signature"),
         (valid, {"nonce": "m"}, "id_token.nonce"),
         (valid, {"unexpected_nonce": "reject"}, "jwt.unexpected_claim"),
-        (issuer.id_token(), bound, "jwt.missing_claim"),
-        (issuer.id_token(nonce="n", iss="https://evil.example"), bound, "jwt.issuer"),
-        (issuer.id_token(nonce="n", aud="other"), bound, "jwt.audience"),
-        (issuer.id_token(nonce="n", azp="other"), bound, "id_token.azp"),
-        (issuer.id_token(nonce="n", aud=["id", "x"], azp="id"), bound, "jwt.untrusted_audience"),
-        (issuer.id_token(nonce="n", exp=past), bound, "jwt.expired"),
-        (issuer.id_token(nonce="n"), {**bound, "max_age": 60}, "id_token.auth_time_missing"),
-        (issuer.id_token(nonce="n", at_hash="x"), {**bound, "access_token": "t"}, "id_token.at_hash"),
-        (valid, {**bound, "access_token": "t"}, "jwt.missing_claim"),
-        (issuer.id_token("at+jwt", nonce="n"), bound, "jwt.typ"),
-        (issuer.id_token(nonce="n", token_use="access"), bound, "jwt.unexpected_claim"),
+        (issuer.id_token(), with_nonce, "jwt.missing_claim"),
+        (issuer.id_token(nonce="n", iss="https://evil.example"), with_nonce, "jwt.issuer"),
+        (issuer.id_token(nonce="n", aud="other"), with_nonce, "jwt.audience"),
+        (issuer.id_token(nonce="n", azp="other"), with_nonce, "id_token.azp"),
+        (issuer.id_token(nonce="n", aud=["id", "x"], azp="id"), with_nonce, "jwt.untrusted_audience"),
+        (issuer.id_token(nonce="n", exp=expired_at), with_nonce, "jwt.expired"),
+        (issuer.id_token(nonce="n"), {**with_nonce, "max_age": 60}, "id_token.auth_time_missing"),
+        (issuer.id_token(nonce="n", at_hash="x"), {**with_nonce, "access_token": "t"}, "id_token.at_hash"),
+        (valid, {**with_nonce, "access_token": "t"}, "jwt.missing_claim"),
+        (issuer.id_token("at+jwt", nonce="n"), with_nonce, "jwt.typ"),
+        (issuer.id_token(nonce="n", token_use="access"), with_nonce, "jwt.unexpected_claim"),
         (valid, {}, "arguments.inconsistent"),
-        (valid, {**bound, "unexpected_nonce": "ignore"}, "arguments.inconsistent"),
+        (valid, {**with_nonce, "unexpected_nonce": "ignore"}, "arguments.inconsistent"),
         (issuer.id_token(nonce=""), {"nonce": ""}, "form.malformed_parameter"),
     ):
         with pytest.raises(oauth_core.OAuthError) as raised:
             client.verify_id_token(token=token, **verify_options)
         assert raised.value.code == code, (verify_options, code)
-    vouched = issuer.id_token(nonce="n", at_hash=at_hash)
-    assert client.verify_id_token(token=vouched, nonce="n", access_token="t").subject == "u"
+    with_at_hash = issuer.id_token(nonce="n", at_hash=at_hash)
+    assert client.verify_id_token(token=with_at_hash, nonce="n", access_token="t").subject == "u"
 
 
 def test_a_plain_jwt_is_accepted_as_an_access_token_but_an_id_token_is_not(issuer: Issuer) -> None:
-    plain = oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE, profile="jwt")
+    verifier = oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE, profile="jwt")
     now = int(time.time())
     claims = {"iss": issuer.base, "sub": "client", "aud": AUDIENCE, "iat": now, "exp": now + 60}
-    verified = plain.verify(signed("JWT", {**claims, "scope": ["read"]}), scope="read")
+    verified = verifier.verify(sign_jwt("JWT", {**claims, "scope": ["read"]}), scope="read")
     assert (verified.subject, verified.client_id, verified.scope) == ("client", None, frozenset({"read"}))
     for token in (issuer.id_token(), issuer.id_token(aud=AUDIENCE, nonce="n")):
         with pytest.raises(oauth_core.UntrustedError) as raised:
-            plain.verify(token)
+            verifier.verify(token)
         assert raised.value.code in ("jwt.audience", "jwt.unexpected_claim")
 
 
 def test_a_token_for_any_configured_audience_is_accepted(issuer: Issuer) -> None:
-    names = ["https://old.example", AUDIENCE]
-    verifier = oauth_core.AccessTokenVerifier(issuer.server, audience=iter(names))  # type: ignore[arg-type]
+    audiences = ["https://old.example", AUDIENCE]
+    verifier = oauth_core.AccessTokenVerifier(issuer.server, audience=iter(audiences))  # type: ignore[arg-type]
     for _ in range(2):
         assert verifier.verify(issuer.token()).audience == (AUDIENCE,)
-    assert verifier.verify(issuer.token(aud=["x", names[0]])).subject == "u"
+    assert verifier.verify(issuer.token(aud=["x", audiences[0]])).subject == "u"
     with pytest.raises(oauth_core.UntrustedError) as raised:
         verifier.verify(issuer.token(aud="x"))
     assert raised.value.code == "jwt.audience"
@@ -462,9 +466,9 @@ def test_end_session_url_contains_the_logout_parameters(issuer: Issuer) -> None:
         client.end_session_url(post_logout_redirect_uri="http://rp.example/bye")
     assert raised.value.code == "redirect_uri.refused"
     metadata = {"issuer": issuer.base}
-    without = oauth_core.Server.from_metadata(issuer.base, metadata, transport="loopback_http")
+    server_without_endpoint = oauth_core.Server.from_metadata(issuer.base, metadata, transport="loopback_http")
     with pytest.raises(oauth_core.MisuseError) as raised:
-        oauth_core.Client(without, client_id="id").end_session_url()
+        oauth_core.Client(server_without_endpoint, client_id="id").end_session_url()
     assert raised.value.code == "endpoint.missing"
 
 

@@ -30,8 +30,8 @@ def test_a_session_of_another_client_or_path_is_rejected(generic: Twin, client: 
     # If the client is not loaded yet, `registered` identifies its sessions.
     issuer = client.server.issuer
     for client_id, is_known in ((client.client_id, True), ("another", False)):
-        later = Provider(lambda: client, registered=(issuer, client_id))
-        user = site(client, providers=[later]).visit(make_request("/", headers=headers))
+        connecting = Provider(lambda: client, registered=(issuer, client_id))
+        user = site(client, providers=[connecting]).visit(make_request("/", headers=headers))
         assert isinstance(user, User) is is_known
 
 

@@ -54,23 +54,23 @@ class Browser:
         self.cookies = dict(cookies or {})
 
     def request(self, step: dict[str, Any], verb: str, places: dict[str, str]) -> Request:
-        came = step.get("from", "own" if verb == "fetch" else "typed")
+        origin = step.get("from", "own" if verb == "fetch" else "typed")
         page = verb in ("get", "submit")
         safe = verb == "get" or (verb == "fetch" and "method" not in step)
         headers = {
-            "sec-fetch-site": SITES[came],
+            "sec-fetch-site": SITES[origin],
             "sec-fetch-mode": "navigate" if page else "cors",
             "sec-fetch-dest": "document" if page else "empty",
             "accept": "text/html,*/*" if page else "application/json",
         }
         if not safe:
-            headers["origin"] = ORIGINS.get(came, SHOP)
+            headers["origin"] = ORIGINS.get(origin, SHOP)
         if "purpose" in step:
             headers["sec-purpose"] = step["purpose"]
         sent = [
             f"{name}={value}"
             for name, (value, same_site) in self.cookies.items()
-            if came != "elsewhere" or same_site == "None" or (same_site == "Lax" and verb == "get")
+            if origin != "elsewhere" or same_site == "None" or (same_site == "Lax" and verb == "get")
         ]
         cookies = [step["also"], *sent] if "also" in step else sent
         if cookies:
@@ -78,14 +78,14 @@ class Browser:
         form = None
         if "form" in step:
             headers["content-type"] = FORM
-            form = filled(step["form"], places).encode()
+            form = fill_placeholders(step["form"], places).encode()
         headers |= step.get("headers", {})
         method = step.get("method", "POST" if verb in ("post", "submit") else "GET")
         fields = [(name, value) for name, value in headers.items() if value is not None]
         host = step.get("host", "shop.example")
-        return Request(method, host, filled(step[verb], places), fields, form)
+        return Request(method, host, fill_placeholders(step[verb], places), fields, form)
 
-    def keep(self, reply: Reply) -> None:
+    def store_cookies(self, reply: Reply) -> None:
         for field in (value for name, value in reply.headers if name == "set-cookie"):
             pair, *attributes = field.split("; ")
             name, _, value = pair.partition("=")
@@ -101,7 +101,7 @@ class Browser:
         self.cookies[to] = (before + value, same_site)
 
 
-def filled(text: str, places: dict[str, str]) -> str:
+def fill_placeholders(text: str, places: dict[str, str]) -> str:
     """Replaces the placeholders in a string by the targets of earlier steps."""
     for name, value in places.items():
         text = text.replace(name, value)
@@ -159,14 +159,15 @@ class Play:
         self.places = {"{issuer}": quote(twin.base, safe="")}
         self.last = ""
 
-    def keep(self, name: str, target: str) -> None:
+    def set_placeholder(self, name: str, target: str) -> None:
         self.places |= {f"{{{name}}}": target, f"{{{name}?}}": f"?{urlsplit(target).query}"}
 
-    def beside(self, step: dict[str, Any], browser: Browser) -> bool:
+    def run_outside_site(self, step: dict[str, Any], browser: Browser) -> bool:
         """Runs a step outside of the site's pages, and returns whether it was one."""
         if "provider" in step:
             posts = "response_mode=form_post" in self.last
-            self.keep(step["provider"], posted(self.last) if posts else approve(self.last).removeprefix(SHOP))
+            target = posted(self.last) if posts else approve(self.last).removeprefix(SHOP)
+            self.set_placeholder(step["provider"], target)
         elif "copy" in step:
             self.browsers[step["copy"]] = Browser(self.browsers["ann"].cookies)
         elif "claim" in step:
@@ -175,7 +176,7 @@ class Play:
         elif "deny" in step:
             self.twin.deny()
         elif "logout_token" in step:
-            self.keep(step["logout_token"], self.twin.logout_token(step.get("flaw")))
+            self.set_placeholder(step["logout_token"], self.twin.logout_token(step.get("flaw")))
         elif "drop" in step:
             browser.cookies.pop(step["drop"])
         elif "rename" in step:
@@ -204,7 +205,7 @@ class Play:
             assert isinstance(api_response, Streamed) and api_response.status == 200
             return {"forwarded": self.called()}
         if isinstance(ended, Reply):
-            browser.keep(ended)
+            browser.store_cookies(ended)
             self.last = dict(ended.headers).get("location", self.last)
             return summarize(ended, self.name, self.twin.base, then)
         assert ended is None or ended.subject == SUBJECT
@@ -229,5 +230,5 @@ def test_sign_in_vectors_have_the_same_result_in_every_language(
     play = Play(site, generic, settings.get("name", "oauth-session"))
     for step in sign_in["steps"]:
         browser = play.browsers.setdefault(step.get("as", "ann"), Browser())
-        if not play.beside(step, browser):
+        if not play.run_outside_site(step, browser):
             assert play.step(step, browser) == step["then"], step

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Answer, Plain, Twin
+from conftest import Answer, StubServer, Twin
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
@@ -80,7 +80,7 @@ def github(platform: Platform) -> Answer:
     return respond
 
 
-def job(twin: Twin, service: Plain, token: str = "job-token") -> dict[str, str]:
+def job(twin: Twin, service: StubServer, token: str = "job-token") -> dict[str, str]:
     return {
         "OAUTH_ISSUER": twin.base,
         "OAUTH_CLIENT_ID": "twin-client",
@@ -90,15 +90,15 @@ def job(twin: Twin, service: Plain, token: str = "job-token") -> dict[str, str]:
     }
 
 
-def read(environ: dict[str, str], **options: Any) -> oauth_core.Client:
+def client_from_env(environ: dict[str, str], **options: Any) -> oauth_core.Client:
     return oauth_core.Client.from_env(environ=environ, transport="loopback_http", **options)
 
 
 def test_a_github_job_requests_a_new_identity_token_for_each_exchange(
-    generic: Twin, platform: Platform, plain: Callable[[Answer], Plain]
+    generic: Twin, platform: Platform, plain: Callable[[Answer], StubServer]
 ) -> None:
     service = plain(github(platform))
-    client = read(job(generic, service), timeout=20.0)
+    client = client_from_env(job(generic, service), timeout=20.0)
     assert client.client_id == "twin-client"
     token = client.client_credentials(scope="read").token()
     assert token.scope == {"read"}
@@ -117,9 +117,9 @@ def test_a_github_job_requests_a_new_identity_token_for_each_exchange(
 
 
 def test_a_refusal_by_the_service_prevents_the_token_request(
-    generic: Twin, platform: Platform, plain: Callable[[Answer], Plain]
+    generic: Twin, platform: Platform, plain: Callable[[Answer], StubServer]
 ) -> None:
-    client = read(job(generic, plain(github(platform)), HIDDEN))
+    client = client_from_env(job(generic, plain(github(platform)), HIDDEN))
     with pytest.raises(oauth_core.MisuseError) as refused:
         client.client_credentials().token()
     assert refused.value.code == "workload.refused"
@@ -200,7 +200,7 @@ def test_an_external_account_exchanges_the_token_of_its_file(
 
 
 def test_a_token_is_exchanged_if_an_exchange_audience_is_configured(
-    generic: Twin, platform: Platform, plain: Callable[[Answer], Plain]
+    generic: Twin, platform: Platform, plain: Callable[[Answer], StubServer]
 ) -> None:
     service = plain(github(platform))
     environ = job(generic, service)
@@ -218,7 +218,7 @@ def test_a_token_is_exchanged_if_an_exchange_audience_is_configured(
     assert form["audience"] == "//pool" and "subject_token" in form
     assert "client_assertion" not in form and "client_id" not in form
     more = {"OAUTH_EXCHANGE_AUDIENCE": "//pool", "OAUTH_ASSERTION_AUDIENCE": generic.base}
-    step = next(read({**environ, **more}).exchange.client_credentials())
+    step = next(client_from_env({**environ, **more}).exchange.client_credentials())
     assert isinstance(step, oauth_core.Send) and step.url.startswith(service.base)
 
 
@@ -293,7 +293,7 @@ def test_errors_name_the_problem_without_secrets(generic: Twin) -> None:
         ),
     ]:
         with pytest.raises(oauth_core.MisuseError) as missing:
-            read(environ)
+            client_from_env(environ)
         assert (missing.value.code, named in str(missing.value)) == (code, True)
         assert HIDDEN not in str(missing.value)
 
@@ -307,7 +307,7 @@ def test_environment_variables_configure_a_client_with_a_secret(generic: Twin, t
         {"OAUTH_CLIENT_SECRET": data["client_secret"]},
         {"OAUTH_CLIENT_SECRET_FILE": str(secret)},
     ]:
-        client = read({**environ, **more}, headers={"x-team": "a"})
+        client = client_from_env({**environ, **more}, headers={"x-team": "a"})
         assert client.client_credentials(scope="read").token().scope == {"read"}
         assert generic.entry("/token")["headers"]["x-team"] == "a"
     file = tmp_path / "client.json"
@@ -320,5 +320,5 @@ def test_environment_variables_configure_a_client_with_a_secret(generic: Twin, t
             }
         )
     )
-    client = read({"OAUTH_CLIENT_FILE": str(file)})
+    client = client_from_env({"OAUTH_CLIENT_FILE": str(file)})
     assert client.client_credentials(scope="read").token().scope == {"read"}

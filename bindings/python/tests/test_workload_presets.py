@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Answer, Plain, reply, server_at
+from conftest import Answer, StubServer, reply, server_at
 
 import oauth_core
 
@@ -31,7 +31,7 @@ def token(audience: str, number: int) -> str:
 class Place:
     """A file or service from which a workload reads its token."""
 
-    def __init__(self, platform: str, folder: Path, plain: Callable[[Answer], Plain]) -> None:
+    def __init__(self, platform: str, folder: Path, plain: Callable[[Answer], StubServer]) -> None:
         self.platform, self.now = platform, ""
         self.file = folder / "token"
         self.service = plain(self.answer)
@@ -48,7 +48,7 @@ class Place:
         is_known = request.headers["metadata-flavor"] == "Google"
         reply(200 if is_known else 403, self.now.encode(), content_type="text/plain")(request)
 
-    def put(self, text: str) -> None:
+    def set_token(self, text: str) -> None:
         self.now = text
         self.file.write_text(f"{text}\n")
 
@@ -57,7 +57,7 @@ PLATFORMS = ["spiffe", "aws", "azure", "gcp"]
 
 
 @pytest.fixture
-def shop(plain: Callable[[Answer], Plain]) -> Plain:
+def shop(plain: Callable[[Answer], StubServer]) -> StubServer:
     """A server that issues tokens for every request, and records the requests."""
     said = {
         "access_token": "a",
@@ -67,22 +67,22 @@ def shop(plain: Callable[[Answer], Plain]) -> Plain:
     return plain(reply(200, json.dumps(said).encode(), content_type="application/json"))
 
 
-def shown(shop: Plain) -> dict[str, str]:
+def last_form(shop: StubServer) -> dict[str, str]:
     return dict(urllib.parse.parse_qsl(shop.seen[-1][3].decode()))
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_a_token_in_place_of_a_secret_is_read_again_for_each_request(
-    platform: Any, shop: Plain, plain: Callable[[Answer], Plain], tmp_path: Path
+    platform: Any, shop: StubServer, plain: Callable[[Answer], StubServer], tmp_path: Path
 ) -> None:
     place = Place(platform, tmp_path, plain)
     auth = oauth_core.WorkloadIdentity(platform, **place.options)
     client = oauth_core.Client(server_at(shop.base), client_id="me", client_auth=auth)
     audience = ENTRA if platform == "azure" else shop.base
     for number in (1, 2):
-        place.put(token(audience, number))
+        place.set_token(token(audience, number))
         client.client_credentials(scope="read").token()
-        form = shown(shop)
+        form = last_form(shop)
         assert form["client_assertion"] == place.now
         assert form.get("client_id") == ("me" if platform == "azure" else None)
         is_spiffe = form["client_assertion_type"].endswith("jwt-spiffe")
@@ -95,11 +95,11 @@ def test_a_token_in_place_of_a_secret_is_read_again_for_each_request(
         assert len(place.service.seen) == 2
     # A token for another audience, or no token: nothing is sent.
     before = len(shop.seen)
-    place.put(token("https://other.example", 3))
+    place.set_token(token("https://other.example", 3))
     with pytest.raises(oauth_core.MisuseError) as foreign:
         client.client_credentials().token()
     assert foreign.value.code == "client_auth.assertion_audience"
-    place.put("")
+    place.set_token("")
     with pytest.raises(oauth_core.LostError) as empty:
         client.client_credentials().token()
     assert empty.value.code == "lost.unsent"
@@ -109,30 +109,30 @@ def test_a_token_in_place_of_a_secret_is_read_again_for_each_request(
 
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_a_subject_token_is_read_again_for_each_exchange(
-    platform: Any, shop: Plain, plain: Callable[[Answer], Plain], tmp_path: Path
+    platform: Any, shop: StubServer, plain: Callable[[Answer], StubServer], tmp_path: Path
 ) -> None:
     place = Place(platform, tmp_path, plain)
     auth = oauth_core.WorkloadIdentity(platform, exchange_audience="//pool", **place.options)
     client = oauth_core.Client(server_at(shop.base), client_id="me", client_auth=auth)
     for number in (1, 2):
-        place.put(token("//pool", number))
+        place.set_token(token("//pool", number))
         assert client.client_credentials(scope="read").token().access_token == "a"
-        form = shown(shop)
+        form = last_form(shop)
         assert form["grant_type"] == "urn:ietf:params:oauth:grant-type:token-exchange"
         assert (form["subject_token"], form["audience"]) == (place.now, "//pool")
         assert form["subject_token_type"] == "urn:ietf:params:oauth:token-type:jwt"
         assert "client_assertion" not in form
 
 
-def test_a_callback_is_called_for_each_token(shop: Plain) -> None:
+def test_a_callback_is_called_for_each_token(shop: StubServer) -> None:
     """The token comes from a function, such as one of a platform's library."""
-    given = [token(shop.base, 1), token(shop.base, 2)]
-    left = list(given)
+    tokens = [token(shop.base, 1), token(shop.base, 2)]
+    left = list(tokens)
     auth = oauth_core.FederatedAssertion(lambda _: left.pop(0))
     client = oauth_core.Client(server_at(shop.base), client_id="me", client_auth=auth)
-    for expected in given:
+    for expected in tokens:
         client.client_credentials().token()
-        assert shown(shop)["client_assertion"] == expected
+        assert last_form(shop)["client_assertion"] == expected
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_a_callback_is_called_for_each_token(shop: Plain) -> None:
         ("gcp", {"path": "/x"}, "workload.setup", "gcp has no file"),
     ],
 )
-def test_missing_and_unsupported_platform_settings_are_named(shop: Plain, platform: Any, options: Any, code: str, named: str) -> None:
+def test_missing_and_unsupported_platform_settings_are_named(shop: StubServer, platform: Any, options: Any, code: str, named: str) -> None:
     with pytest.raises(oauth_core.MisuseError) as refused:
         auth = oauth_core.WorkloadIdentity(platform, environ={}, **options)
         oauth_core.Client(server_at(shop.base), client_id="me", client_auth=auth)

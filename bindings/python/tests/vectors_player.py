@@ -208,8 +208,8 @@ class Party:
             scope=list(value.scope),
             received_at=int(value.received_at.timestamp()),
             expires_at=None if end is None else int(end.timestamp()),
-            refresh_token_use_by=plain(value.refresh_token_expires_at),
-            authorization_until=plain(value.authorization_expires_at),
+            refresh_token_use_by=to_json_value(value.refresh_token_expires_at),
+            authorization_until=to_json_value(value.authorization_expires_at),
         )
         return {"tokens": fields}
 
@@ -260,7 +260,7 @@ class Party:
         self.show(resource)
         content = None if body is None else body.encode()
         header = resource.authorization(
-            self.held(tokens), url, headers=headers.items(), body=content
+            self.current_tokens(tokens), url, headers=headers.items(), body=content
         )
         return {"attached": header}
 
@@ -288,7 +288,7 @@ class Party:
                 reply["status"], headers=reply["headers"], content=reply["body"].encode()
             )
 
-        source = self.verifying().source(self.held(tokens))
+        source = self.verifying().source(self.current_tokens(tokens))
         auth = oauth_core.httpx.Auth(source, origins=origins)
         self.show(source, auth)
         content = None if body is None else iter([body.encode()]) if streams else body.encode()
@@ -310,7 +310,7 @@ class Party:
     def do_step_up(self, status: int, challenges: list[str]) -> Json:
         return {"step_up": oauth_core.step_up(status, challenges)}
 
-    def held(self, stored: str | None) -> oauth_core.Tokens:
+    def current_tokens(self, stored: str | None) -> oauth_core.Tokens:
         tokens = self.tokens if stored is None else oauth_core.Tokens.deserialize(stored)
         assert tokens is not None
         self.show(tokens)
@@ -319,14 +319,14 @@ class Party:
     def token(self, token: str | None, hint: str | None) -> str:
         if token is not None:
             return token
-        held = getattr(self.held(None), hint or "access_token")
+        held = getattr(self.current_tokens(None), hint or "access_token")
         assert isinstance(held, str)
         return held
 
     def operation(self, name: str, **options: Any) -> Any:
-        """Any operation of the table: what is asked about tokens is about those at hand."""
+        """Runs an operation of the table; without tokens among the arguments, with the current ones."""
         if "tokens" in options:
-            options["tokens"] = self.held(options["tokens"])
+            options["tokens"] = self.current_tokens(options["tokens"])
         if "token" in options:
             options["token"] = self.token(options["token"], options.get("token_type_hint"))
         if isinstance(options.get("expires_at"), int):
@@ -355,16 +355,16 @@ class Party:
 
 
 def members(record: _record.Record) -> Json:
-    """Those that say something."""
+    """The members that are neither None nor empty."""
     fields = {name: getattr(record, name) for name in record.__slots__}
-    return {name: plain(value) for name, value in fields.items() if value not in (None, (), {}, frozenset())}
+    return {name: to_json_value(value) for name, value in fields.items() if value not in (None, (), {}, frozenset())}
 
 
-def plain(value: Any) -> Any:
+def to_json_value(value: Any) -> Any:
     if isinstance(value, _record.Record):
         return members(value)
     if isinstance(value, dict):
-        return {name: plain(member) for name, member in value.items()}
+        return {name: to_json_value(member) for name, member in value.items()}
     if isinstance(value, datetime):
         return int(value.timestamp())
     return sorted(value) if isinstance(value, frozenset) else value

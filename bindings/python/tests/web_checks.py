@@ -1,4 +1,4 @@
-"""What every web application does whose people sign in, whichever framework it is made with."""
+"""Checks that apply to every web application with sign-in, whatever the framework."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WHO = "user-248289761001"
 # A busy machine may leave a connection idle for longer than uvicorn's five seconds, and reuse it as it closes.
 PATIENT = ["--timeout-keep-alive", "60"]
 
-# How their users start them.
+# The commands with which users of each framework start it.
 PROGRAMS = {
     "fastapi-uvicorn": ["-m", "uvicorn", "hello_fastapi:app", "--port", "{port}", *PATIENT],
     "asgi-uvicorn": ["-m", "uvicorn", "hello_asgi:app", "--port", "{port}", *PATIENT],
@@ -39,25 +39,25 @@ PROGRAMS = {
 }
 
 
-def refreshed(reply: httpx2.Response) -> str | None:
-    """Where a page of the site leads by itself."""
+def refresh_target(reply: httpx2.Response) -> str | None:
+    """The target of a page that redirects with `http-equiv=refresh`."""
     if "text/html" not in reply.headers.get("content-type", ""):
         return None
     refresh = re.search('http-equiv=refresh content="0;url=([^"]*)"', reply.text)
     return None if refresh is None else html.unescape(refresh[1])
 
 
-def leads_to(reply: httpx2.Response) -> str:
-    """Where a callback leads: by a redirect or, with a strict cookie, by a page."""
-    return refreshed(reply) or reply.headers["location"]
+def redirect_target(reply: httpx2.Response) -> str:
+    """The target of a callback: of a redirect or, with a strict cookie, of a refreshing page."""
+    return refresh_target(reply) or reply.headers["location"]
 
 
 class Browser(httpx2.Client):
-    """Follows the page by which a site with a strict cookie leads on, as it follows redirects."""
+    """Follows redirects, and the refreshing page that a site with a strict cookie sends instead."""
 
     def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         reply = super().send(request, **options)
-        target = refreshed(reply) if self.follow_redirects else None
+        target = refresh_target(reply) if self.follow_redirects else None
         if target is None:
             return reply
         page = super().send(self.build_request("GET", target), **options)
@@ -184,7 +184,7 @@ def two_tabs(app: App) -> None:
             first, second = ann.get(first.headers["location"]), ann.get(second.headers["location"])
         back = [ann.get(tab.headers["location"]).headers["location"] for tab in (first, second)]
         for callback, expected in zip(back, ("/pages/one", "/pages/two")):
-            assert urlsplit(leads_to(ann.get(callback))).path == expected
+            assert urlsplit(redirect_target(ann.get(callback))).path == expected
         # The back button.
         again = ann.get(back[0])
         assert again.status_code == 303 and "error" not in again.headers["location"]

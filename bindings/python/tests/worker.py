@@ -17,7 +17,7 @@ from oauth_core import stores
 THREADS = 8
 
 
-# What seals the records of a place of that kind.
+# The key of sealed stores.
 KEY = bytes(range(32))
 
 Ours = Union[
@@ -43,7 +43,7 @@ def client_of(config: dict[str, Any]) -> oauth_core.Client:
     server = oauth_core.Server.from_metadata(
         config["metadata"]["issuer"], config["metadata"], transport="loopback_http"
     )
-    # Whoever sees the request knows who sent it.
+    # The server's request log shows which worker sent a request.
     headers = {"x-worker": str(os.getpid())}
     # A lease lasts longer than two requests, and the others wait that long for a killed worker.
     return oauth_core.Client(
@@ -56,8 +56,8 @@ def source_of(config: dict[str, Any]) -> oauth_core.GrantSource:
     return client_of(config).source(store=store, subject="ann", lease=config["lease"])
 
 
-def work(config: dict[str, Any], source: oauth_core.GrantSource | None = None) -> None:
-    """Waits for the others, and asks for a token in each thread; says which in a file."""
+def run_worker(config: dict[str, Any], source: oauth_core.GrantSource | None = None) -> None:
+    """Waits for the other workers, requests a token in each thread, and writes their hashes to a file."""
     source = source_of(config) if source is None else source
     folder = Path(config["folder"])
     (folder / f"ready-{os.getpid()}").touch()
@@ -71,4 +71,4 @@ def work(config: dict[str, Any], source: oauth_core.GrantSource | None = None) -
 
 
 if __name__ == "__main__":
-    work(json.loads(sys.argv[1]))
+    run_worker(json.loads(sys.argv[1]))

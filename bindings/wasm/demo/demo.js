@@ -24,19 +24,19 @@ const actions = {
   redirect: () => signIn(config, options),
   popup: async () => use(await signIn(config, { ...options, mode: 'popup' })),
   restore: async () => use(await restore(config), 'No other tab is signed in.'),
-  api: async () => say(`The API answered ${(await session.fetch(api)).status}.`),
+  api: async () => showStatus(`The API answered ${(await session.fetch(api)).status}.`),
   async burst() {
     const replies = await Promise.all(Array.from({ length: 10 }, () => session.fetch(api)))
-    say(`Ten answers: ${[...new Set(replies.map((reply) => reply.status))].join(', ')}.`)
+    showStatus(`Ten answers: ${[...new Set(replies.map((reply) => reply.status))].join(', ')}.`)
   },
   async expire() {
     await fetch(`${server}/_twin/expire`, { method: 'POST', mode: 'no-cors' })
-    say('The server has forgotten the access token. The next call meets a 401.')
+    showStatus('The server has forgotten the access token. The next call meets a 401.')
   },
   tab: () => void window.open('/demo/'),
   async out() {
     await session.signOut()
-    say('')
+    showStatus('')
   },
   clear,
 }
@@ -53,17 +53,17 @@ async function attempt(action) {
   try {
     await action()
   } catch (error) {
-    say(error.message, 'bad')
+    showStatus(error.message, 'bad')
   }
   show()
 }
 
 function use(found, otherwise = '') {
   session = found
-  say(found ? '' : otherwise)
+  showStatus(found ? '' : otherwise)
 }
 
-function say(text, tone = '') {
+function showStatus(text, tone = '') {
   const status = document.querySelector('#status')
   status.textContent = text
   status.className = tone

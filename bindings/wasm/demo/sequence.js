@@ -24,18 +24,18 @@ export function clear() {
 }
 
 function append(event, server) {
-  const { side, tone, from, to, title, facts } = described(event, server)
+  const { side, tone, from, to, title, facts } = arrowFor(event, server)
   const item = document.createElement('li')
   item.className = `${side} ${tone}`
   item.style.setProperty('--from', from)
   item.style.setProperty('--to', to)
   const details = document.createElement('details')
   const summary = document.createElement('summary')
-  const what = document.createElement('b')
-  what.textContent = title
-  const when = document.createElement('small')
-  when.textContent = ` ${new Date(event.at).toISOString().slice(14, 23)}`
-  summary.append(what, when)
+  const label = document.createElement('b')
+  label.textContent = title
+  const time = document.createElement('small')
+  time.textContent = ` ${new Date(event.at).toISOString().slice(14, 23)}`
+  summary.append(label, time)
   details.append(summary)
   const entries = Object.entries(facts).filter(([, value]) => value !== undefined)
   if (entries.length > 0) details.append(table(entries))
@@ -58,26 +58,26 @@ function table(entries) {
   return rows
 }
 
-/** Which arrow, between which lanes, with which words. */
-function described(event, server) {
+/** The arrow for an event: its lanes and its label. */
+function arrowFor(event, server) {
   const path = (url) => url.replace(server, '') || '/'
-  const out = { side: 'right', tone: 'page', from: 1, to: 3 }
+  const outgoing = { side: 'right', tone: 'page', from: 1, to: 3 }
   const back = { side: 'left', tone: 'server', from: 1, to: 3 }
   const self = { side: 'self', tone: 'page', from: 1, to: 2 }
   switch (event.kind) {
     case 'authorize':
-      return { ...out, title: `go to ${path(event.url)}`, facts: event.parameters }
+      return { ...outgoing, title: `go to ${path(event.url)}`, facts: event.parameters }
     case 'callback':
       return { ...back, title: 'come back with a code', facts: event.parameters }
     case 'request':
-      return { ...out, title: `${event.method} ${path(event.url)}`, facts: event.parameters }
+      return { ...outgoing, title: `${event.method} ${path(event.url)}`, facts: event.parameters }
     case 'response': {
       const tone = event.status < 400 ? 'server' : 'bad'
       const facts = event.members.issuer ? { issuer: event.members.issuer } : event.members
       return { ...back, tone, title: `${event.status}, ${event.bytes ?? 'too many'} bytes`, facts }
     }
     case 'api':
-      return { ...out, to: 4, title: `${event.method} ${path(event.url)}`, facts: { authorization: '[redacted]' } }
+      return { ...outgoing, to: 4, title: `${event.method} ${path(event.url)}`, facts: { authorization: '[redacted]' } }
     case 'api-response': {
       const tone = event.status < 400 ? 'api' : 'bad'
       return { ...back, to: 4, tone, title: String(event.status), facts: {} }

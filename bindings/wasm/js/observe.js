@@ -31,7 +31,7 @@ export function shownReply({ status, body }) {
   let members = {}
   try {
     const json = JSON.parse(new TextDecoder().decode(body))
-    if (json && typeof json === 'object') members = shown(Object.entries(json))
+    if (json && typeof json === 'object') members = visibleEntries(Object.entries(json))
   } catch {
     // Not JSON, which the exchange reports.
   }
@@ -46,8 +46,8 @@ export const shownPage = (kind, url) => ({
 })
 
 const withoutQuery = (url) => url.split(/[?#]/)[0]
-const parameters = (query) => shown([...query])
-const shown = (entries) =>
+const parameters = (query) => visibleEntries([...query])
+const visibleEntries = (entries) =>
   Object.fromEntries(entries.map(([name, value]) => [name, visible(name, value)]))
 const visible = (name, value) =>
   PLAIN.has(name) && typeof value !== 'object' ? String(value).slice(0, 120) : '[redacted]'

@@ -47,12 +47,12 @@ function wait(host, config) {
   const state = getState(host)
   state.waiting?.abort()
   const { signal } = (state.waiting = new AbortController())
-  const arrived = (session) => (signal.aborted ? undefined : show(host, config, session))
+  const showIfActive = (session) => (signal.aborted ? undefined : show(host, config, session))
   // Why nothing can be restored is an error of `refresh`, which tries again.
-  restore(config, { wait: true, signal }).then(arrived, () => {})
+  restore(config, { wait: true, signal }).then(showIfActive, () => {})
 }
 
-/** Routers hear of it as of a click on the browser's back button: loading the page again would lose the tokens. */
+/** Notifies routers as the browser's back button does: loading the page again would lose the tokens. */
 function navigateWithoutLoading(to) {
   history.replaceState(null, '', to)
   dispatchEvent(new PopStateEvent('popstate', { state: null }))

@@ -12,12 +12,12 @@ const NAME_PREFIX = 'oauth-core:popup:'
 /** The channel by which a popup passes its callback if `Cross-Origin-Opener-Policy` has severed the opener. */
 const CHANNEL = 'oauth-core:callback'
 const TAKEN_TYPE = 'oauth-core:taken'
-/** How long a popup waits for a page to accept its callback, in milliseconds. */
+/** The time for which a popup waits for a page to accept its callback, in milliseconds. */
 const DELIVERY_TIMEOUT = 500
 
 /** The number of checks, four per second, after which a closed popup is given up. */
 const CHECKS_AFTER_CLOSING = 4
-/** How long to wait for the callback of a popup that may only seem closed, in milliseconds. */
+/** The time to wait for the callback of a popup that may only seem closed, in milliseconds. */
 const MAX_WAIT = 300_000
 
 /** An empty popup, or `null` if the browser refuses. */

@@ -4,7 +4,7 @@ import { setupError } from './errors.js'
 
 /** Throws if there is no page, as during server-side rendering, or no WebCrypto. */
 export function needPage() {
-  if (typeof document === 'undefined' || typeof location === 'undefined') throw nowhere()
+  if (typeof document === 'undefined' || typeof location === 'undefined') throw pageMissing()
   needCrypto()
 }
 
@@ -20,4 +20,4 @@ function needCrypto() {
   throw setupError(`${location.origin} is not a secure context, so there is no crypto.subtle: ${advice}`, 'page.insecure')
 }
 
-const nowhere = () => setupError('there is no page here: call this in the browser, not where a server renders', 'page.missing')
+const pageMissing = () => setupError('there is no page here: call this in the browser, not where a server renders', 'page.missing')

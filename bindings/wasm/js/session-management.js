@@ -2,7 +2,7 @@
 // Session Management 1.0 section 3.1). The frame has to read its storage: browsers may partition that of another site,
 // and then the server answers `error` or `changed`.
 
-/** How often the frame is asked, in milliseconds. */
+/** The pause between checks of the frame, in milliseconds. */
 const POLL_INTERVAL_MS = 2000
 
 /**

@@ -5,9 +5,9 @@
 
 import { random } from './random.js'
 
-/** How long to wait for other tabs' answers, in milliseconds. */
+/** The time to wait for other tabs' answers, in milliseconds. */
 const MAX_WAIT_MS = 300
-/** How long a tab may be silent before it counts as closed, in milliseconds. */
+/** The silence after which a tab counts as closed, in milliseconds. */
 const MAX_SILENCE_MS = 1000
 /** How long a tab that is refreshing may take, in milliseconds: the limit of a token request, and a margin. */
 const MAX_REFRESH_MS = 40_000
@@ -20,7 +20,7 @@ export class Tabs {
   #name
   #peers = new Set()
   #session
-  /** What to do with an answer, by the kind of answer. */
+  /** The handler of each kind of answer. */
   #waiting = new Map()
   #ticket
   #deferred = []

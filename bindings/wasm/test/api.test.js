@@ -2,9 +2,9 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { signedIn, world } from './suite.js'
+import { signedIn, startWorld } from './suite.js'
 
-const harness = world()
+const harness = startWorld()
 const suggestions = () => `${harness.twins.uservoice}/api/v2/admin/suggestions`
 
 /** What `work` adds to a twin's counters. */

@@ -5,9 +5,9 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { createSecureServer } from 'node:http2'
 import { after, before, beforeEach, test } from 'node:test'
-import { handle, toCallback, world } from './suite.js'
+import { handle, startWorld, toCallback } from './suite.js'
 
-const harness = world({ oidc: true, script: 'fapi.mjs' })
+const harness = startWorld({ oidc: true, script: 'fapi.mjs' })
 const tls = JSON.parse(readFileSync(new URL('../../../tests/interop/oidc-provider/tls.json', import.meta.url), 'utf8'))
 
 /** The nonce of the moment, and what came: the nonces of proofs, and bodies. */

@@ -2,9 +2,9 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { handle, loaded, signedIn, toCallback, world } from './suite.js'
+import { handle, loaded, signedIn, startWorld, toCallback } from './suite.js'
 
-const harness = world({ oidc: true })
+const harness = startWorld({ oidc: true })
 
 for (const [name, redirect, path] of [
   ['a query of the application', '/', '/orders/5?tab=2'],
@@ -72,7 +72,7 @@ test('a code that does not match the c_hash of the ID token is rejected', async 
 })
 
 /** Handles the callback twice, as React's StrictMode runs an effect; `between` is awaited. */
-const twice = (page, config, late) =>
+const handleTwice = (page, config, late) =>
   page.evaluate(
     async ([config, late]) => {
       const first = told(web.handleCallback(config))
@@ -91,7 +91,7 @@ for (const late of [false, true]) {
     const page = await harness.page()
     await toCallback(harness, page, config)
     const before = await harness.generic.counters()
-    const { same, signedIn } = await twice(page, config, late)
+    const { same, signedIn } = await handleTwice(page, config, late)
     assert.deepEqual([same, signedIn], [true, true])
     const after = await harness.generic.counters()
     assert.equal(after.token_requests - before.token_requests, 1)
@@ -104,7 +104,7 @@ test('two concurrent calls report the same denial, and a later call reports none
   const page = await harness.page()
   await harness.generic.deny()
   await toCallback(harness, page, harness.configs.generic)
-  const { codes } = await twice(page, harness.configs.generic, false)
+  const { codes } = await handleTwice(page, harness.configs.generic, false)
   assert.deepEqual(codes, ['denied.access_denied', 'denied.access_denied'])
   assert.deepEqual(await handle(page, harness.configs.generic), { value: false })
 })
@@ -112,8 +112,8 @@ test('two concurrent calls report the same denial, and a later call reports none
 test('two calls without a callback share one session', async () => {
   await signedIn(harness, harness.configs.generic)
   const page = await harness.page()
-  assert.equal((await twice(page, harness.configs.generic, false)).same, true)
-  assert.equal((await twice(page, harness.configs.generic, true)).same, true)
+  assert.equal((await handleTwice(page, harness.configs.generic, false)).same, true)
+  assert.equal((await handleTwice(page, harness.configs.generic, true)).same, true)
 })
 
 test('another client of the same page is not given this session', async () => {

@@ -2,9 +2,9 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { signedIn, world } from './suite.js'
+import { signedIn, startWorld } from './suite.js'
 
-const harness = world()
+const harness = startWorld()
 const later = (page, seconds) =>
   page.evaluate((seconds) => {
     const now = Date.now

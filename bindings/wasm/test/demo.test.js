@@ -39,11 +39,11 @@ test('the demo draws a redirect, an API call, a renewal and the sign-out', async
   await waitForStatus(page, 'forgotten')
   await click(page, 'api')
   await waitForStatus(page, 'answered 200')
-  const drawn = (await steps(page)).map((step) => step.replace(/, \d+ bytes/, ''))
+  const arrows = (await steps(page)).map((step) => step.replace(/, \d+ bytes/, ''))
   const login = ['go to /authorize', 'come back with a code', 'POST /token', '200']
   const call = ['GET /api/echo', '200']
   const renewal = ['GET /api/echo', '401', 'the token is dead: renew it once', 'POST /token', '200']
-  const sequence = drawn.slice(drawn.indexOf('go to /authorize'))
+  const sequence = arrows.slice(arrows.indexOf('go to /authorize'))
   assert.deepEqual(sequence, [...login, ...call, ...renewal, ...call])
   if (process.env.SCREENSHOT) await page.screenshot({ path: process.env.SCREENSHOT, fullPage: true })
   await click(page, 'out')

@@ -5,9 +5,9 @@ import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import * as errors from '../js/errors.js'
 import { hintFor } from '../js/hints.js'
-import { handle, toCallback, world } from './suite.js'
+import { handle, startWorld, toCallback } from './suite.js'
 
-const harness = world()
+const harness = startWorld()
 const read = (path) => readFileSync(new URL(path, import.meta.url), 'utf8')
 const records = JSON.parse(read('../../../tests/errors.json'))
 const classes = {

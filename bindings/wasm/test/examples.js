@@ -33,12 +33,12 @@ export const { createRoot } = require('react-dom/client')`
 /** The pages of a string. */
 export const extractPages = (text) => [...text.matchAll(/^```html\n([^]*?)^```$/gm)].map(([, page]) => page)
 
-/** What a page says that it prints: the comment behind each `console.log`. */
-export const promised = (page) =>
+/** The output that a page states: the comment after each `console.log`. */
+export const expectedOutput = (page) =>
   [...page.matchAll(/^ *console\.log\(.*\) \/\/ (.+)$/gm)].map(([, text]) => text)
 
-/** A page, or a piece of one, with the servers of this world. */
-export const moved = (harness, page) =>
+/** The text of a page, or of a part of it, with the URLs of the test servers. */
+export const withTestServers = (harness, page) =>
   page
     .replaceAll('YOUR_CLIENT_ID', harness.configs.uservoice.clientId)
     .replaceAll("provider: 'uservoice',", `provider: 'uservoice', loopback: '${harness.twins.uservoice}',`)

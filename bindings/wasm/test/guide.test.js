@@ -3,10 +3,10 @@
 import assert from 'node:assert/strict'
 import { readFileSync, readdirSync } from 'node:fs'
 import { test } from 'node:test'
-import { moved, extractPages, promised, serve } from './examples.js'
-import { world } from './suite.js'
+import { withTestServers, extractPages, expectedOutput, serve } from './examples.js'
+import { startWorld } from './suite.js'
 
-const harness = world()
+const harness = startWorld()
 const chapters = new URL('../../../crates/oauth-guide/chapters/', import.meta.url)
 const found = readdirSync(chapters)
   .filter((name) => name.endsWith('.md'))
@@ -16,9 +16,9 @@ test('the guide has pages', () => assert.ok(found.length >= 3))
 
 for (const { name, page } of found) {
   test(`the page of ${name} prints the documented output`, async () => {
-    const expected = promised(page)
+    const expected = expectedOutput(page)
     assert.ok(expected.length > 0)
-    serve(harness, '/callback', moved(harness, page))
+    serve(harness, '/callback', withTestServers(harness, page))
     const tab = await harness.context.newPage()
     const consoleLines = []
     // What the browser itself logs, such as a status of 401, is no `log`.

@@ -50,7 +50,7 @@ beforeEach(() => {
 })
 
 /** Waits until this holds: messages between tabs take a moment. */
-async function holds(check) {
+async function waitUntil(check) {
   for (let tries = 0; !check(); tries += 1) {
     assert.ok(tries < 500, 'it never held')
     await new Promise((done) => later(done, 5))
@@ -79,13 +79,13 @@ test('the session is requested once, and again after a 401', async () => {
 
 test('tabs share changes of the session', async () => {
   const [one, other] = [seen(new ServerSession('/tabs')), seen(new ServerSession('/tabs'))]
-  await holds(() => one.get().user && other.get().user)
+  await waitUntil(() => one.get().user && other.get().user)
   tokenResponse = (path) => (path === '/tabs/session' ? { body: NOBODY } : { status: 401 })
   await one.fetch('/api/orders')
-  await holds(() => other.get().user === undefined && !other.get().isLoading)
+  await waitUntil(() => other.get().user === undefined && !other.get().isLoading)
   tokenResponse = () => ({ body: ANN })
   await other.refresh()
-  await holds(() => one.get().user?.sub === 'ann')
+  await waitUntil(() => one.get().user?.sub === 'ann')
   const before = tokenRequests.length
   await new Promise((done) => setTimeout(done, 50))
   assert.equal(tokenRequests.length, before, 'they do not go on for ever')
@@ -94,22 +94,22 @@ test('tabs share changes of the session', async () => {
 test('a sign-out in one tab is shown in the others before the server confirms it', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] })
   const [one, other] = [seen(new ServerSession('/leave')), seen(new ServerSession('/leave'))]
-  await holds(() => one.get().user && other.get().user)
+  await waitUntil(() => one.get().user && other.get().user)
   one.signOut()
-  await holds(() => other.get().user === undefined)
+  await waitUntil(() => other.get().user === undefined)
   // If the sign-out did not reach the server, the user is shown again.
   const before = tokenRequests.length
   t.mock.timers.tick(5000)
-  await holds(() => other.get().user?.sub === 'ann')
+  await waitUntil(() => other.get().user?.sub === 'ann')
   assert.equal(tokenRequests.length, before + 1)
   // The response to a request sent before the sign-out is ignored.
   const refreshed = other.refresh()
   one.signOut()
   await refreshed
-  await holds(() => other.get().user === undefined)
+  await waitUntil(() => other.get().user === undefined)
   tokenResponse = () => ({ body: NOBODY })
   t.mock.timers.tick(5000)
-  await holds(() => tokenRequests.length > before + 2)
+  await waitUntil(() => tokenRequests.length > before + 2)
   assert.equal(other.get().user, undefined)
 })
 
@@ -141,7 +141,7 @@ test('React: a component is rendered again when the session ends', async () => {
   await act(async () => {
     drawn = create(createElement('p', null, createElement(Who), createElement(Who)))
   })
-  await act(() => holds(() => tokenRequests.length > 0))
+  await act(() => waitUntil(() => tokenRequests.length > 0))
   assert.deepEqual(drawn.toJSON().children, ['Ann', 'Ann'])
   assert.equal(tokenRequests.length, 1, 'both share one session')
   tokenResponse = () => ({ status: 401 })
@@ -154,7 +154,7 @@ test('Vue: refs are updated', async () => {
   const scope = effectScope()
   const session = scope.run(() => useVueSession({ prefix: '/vue' }))
   assert.equal(session.isLoading.value, true)
-  await holds(() => session.user.value?.name === 'Ann')
+  await waitUntil(() => session.user.value?.name === 'Ann')
   tokenResponse = () => ({ status: 401 })
   await session.fetch('/api/orders')
   assert.equal(session.user.value, undefined)

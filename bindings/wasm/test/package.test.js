@@ -5,9 +5,9 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { world } from './suite.js'
+import { startWorld } from './suite.js'
 
-const harness = world()
+const harness = startWorld()
 const packageRoot = fileURLToPath(new URL('..', import.meta.url))
 const run = (command, ...args) => execFileSync(command, args, { cwd: packageRoot, encoding: 'utf8' })
 

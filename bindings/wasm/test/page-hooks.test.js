@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { serve } from './examples.js'
-import { world } from './suite.js'
+import { startWorld } from './suite.js'
 
-const harness = world()
+const harness = startWorld()
 /** The user who approves every request at the test server. */
 const ANN = 'user-248289761001'
 
@@ -67,14 +67,14 @@ async function opened(path) {
 }
 
 /** Waits until both components of the page show this. */
-const shows = (page, text) =>
+const waitForText = (page, text) =>
   page.waitForFunction((text) => [...document.querySelectorAll('.who')].map((one) => one.textContent).join() === `${text},${text}`, text)
 
 async function signedIn(path = '/cart?a=1#b') {
   const page = await opened(path)
-  await shows(page, 'nobody')
+  await waitForText(page, 'nobody')
   await page.evaluate(() => void hook.signIn({ scope: 'openid read' }))
-  await shows(page, ANN)
+  await waitForText(page, ANN)
   return page
 }
 
@@ -104,59 +104,59 @@ for (const framework of Object.keys(FRAMEWORKS)) {
     const fetched = []
     waiting.on('request', (request) => request.url().includes('/.well-known/') && fetched.push(request.url()))
     await waiting.goto(`${harness.origin}/`)
-    await shows(waiting, 'nobody')
+    await waitForText(waiting, 'nobody')
     const page = await signedIn()
-    await shows(waiting, ANN)
+    await waitForText(waiting, ANN)
     assert.equal(fetched.length, 1, 'that nobody is signed in, and then the wait for it, take the metadata once')
     assert.equal(await waiting.evaluate((api) => hook.fetch(api).then(({ status }) => status), `${harness.twins.generic}/api/echo`), 200)
     await page.evaluate(() => void hook.signOut({ returnTo: '/bye' }))
-    await shows(waiting, 'nobody')
+    await waitForText(waiting, 'nobody')
     await page.waitForURL(`${harness.origin}/bye`)
-    await shows(page, 'nobody')
+    await waitForText(page, 'nobody')
     const log = await harness.generic.log()
     assert.ok(JSON.stringify(log).includes('/logout'), 'the server, too, was left')
     // And to the next sign-in.
     await page.evaluate(() => void hook.signIn())
-    await shows(page, ANN)
-    await shows(waiting, ANN)
+    await waitForText(page, ANN)
+    await waitForText(waiting, ANN)
   })
 
   test(`${framework}: a reload keeps the session and the user in a storage`, async () => {
     served(framework, { storage: 'session' })
     const page = await signedIn()
     await page.reload()
-    await shows(page, ANN)
+    await waitForText(page, ANN)
   })
 
   test(`${framework}: a popup signs the user in without navigating the page`, async () => {
     served(framework)
     const page = await opened('/cart')
-    await shows(page, 'nobody')
+    await waitForText(page, 'nobody')
     await page.evaluate(() => {
       const button = document.body.appendChild(document.createElement('button'))
       button.onclick = () => void hook.signIn({ mode: 'popup', scope: 'openid profile' })
     })
     await page.locator('button').click()
-    await shows(page, ANN)
+    await waitForText(page, ANN)
     assert.deepEqual(await page.evaluate(() => [location.pathname, popped]), ['/cart', 0])
   })
 
   test(`${framework}: a denial is shown, and the user may try again`, async () => {
     served(framework)
     const page = await opened('/cart')
-    await shows(page, 'nobody')
+    await waitForText(page, 'nobody')
     await harness.generic.deny()
     await page.evaluate(() => void hook.signIn())
-    await shows(page, 'denied.access_denied')
+    await waitForText(page, 'denied.access_denied')
     await page.evaluate(() => void hook.signIn())
-    await shows(page, ANN)
+    await waitForText(page, ANN)
   })
 }
 
 test('actions that need a signed-in user are rejected without one', async () => {
   served('React')
   const page = await opened('/cart')
-  await shows(page, 'nobody')
+  await waitForText(page, 'nobody')
   const result = await page.evaluate(async (api) => {
     const refused = [told(hook.fetch(api)), told(hook.signOut({ returnTo: 'https://evil.example' }))]
     return Promise.all([...refused, told(hook.signIn({ returnTo: '//evil.example' }))])
@@ -167,7 +167,7 @@ test('actions that need a signed-in user are rejected without one', async () => 
 test('without OpenID Connect there is a session but no user', async () => {
   served('React')
   const page = await opened('/cart')
-  await shows(page, 'nobody')
+  await waitForText(page, 'nobody')
   await page.evaluate(() => void hook.signIn({ scope: 'read' }))
-  await shows(page, 'in')
+  await waitForText(page, 'in')
 })

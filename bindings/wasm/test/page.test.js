@@ -5,10 +5,10 @@ import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { after, before, test } from 'node:test'
 import * as web from '../js/index.js'
-import { handle, loaded, signedIn, toCallback, world } from './suite.js'
+import { handle, loaded, signedIn, startWorld, toCallback } from './suite.js'
 import { twins } from './world.js'
 
-const harness = world()
+const harness = startWorld()
 /** Servers that do not send CORS headers to the origin of the test page. */
 let twinsWithoutCors
 before(async () => (twinsWithoutCors = await twins('https://other.example')))

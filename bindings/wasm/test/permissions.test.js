@@ -2,9 +2,9 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { signedIn, world } from './suite.js'
+import { signedIn, startWorld } from './suite.js'
 
-const harness = world({ oidc: true, script: 'fapi.mjs' })
+const harness = startWorld({ oidc: true, script: 'fapi.mjs' })
 
 const payment = { type: 'payment', actions: ['initiate'], amount: '12.50' }
 const [one, other] = ['https://one.example/', 'https://other.example/']

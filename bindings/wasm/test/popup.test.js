@@ -2,10 +2,10 @@
 
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { handle, world } from './suite.js'
+import { handle, startWorld } from './suite.js'
 import { pages } from './world.js'
 
-const harness = world()
+const harness = startWorld()
 let hostile
 
 before(async () => {
@@ -27,11 +27,11 @@ async function begin(page, config) {
 }
 
 /** Delays the server's response until the returned function is called. */
-async function held(pattern) {
+async function delayResponse(pattern) {
   let letGo
-  const gate = new Promise((done) => (letGo = done))
+  const released = new Promise((done) => (letGo = done))
   await harness.context.route(pattern, async (route) => {
-    await gate
+    await released
     await route.continue()
   })
   return letGo
@@ -68,7 +68,7 @@ test('messages from other origins and other windows are ignored', async () => {
   const config = harness.configs.generic
   const page = await harness.page()
   const authorize = harness.context.waitForEvent('request', (request) => request.url().includes('/authorize?'))
-  const letGo = await held('**/authorize?*')
+  const letGo = await delayResponse('**/authorize?*')
   const popup = await begin(page, config)
   const state = new URL((await authorize).url()).searchParams.get('state')
   // The best forgery possible: the right shape, even the right state.
@@ -108,7 +108,7 @@ test('a popup that has navigated elsewhere cannot send a callback for the redire
   const config = harness.configs.generic
   const page = await harness.page()
   const authorize = harness.context.waitForEvent('request', (request) => request.url().includes('/authorize?'))
-  const letGo = await held('**/authorize?*')
+  const letGo = await delayResponse('**/authorize?*')
   const popup = await begin(page, config)
   const state = new URL((await authorize).url()).searchParams.get('state')
   const forged = `${config.redirectUri}?code=stolen&state=${state}`
@@ -141,7 +141,7 @@ test('a popup page sends the code to no opener of another origin', async () => {
 
 test('an abort closes the popup', async () => {
   const page = await harness.page()
-  await held('**/authorize?*')
+  await delayResponse('**/authorize?*')
   const opened = harness.context.waitForEvent('page')
   await page.evaluate((config) => {
     globalThis.stop = new AbortController()

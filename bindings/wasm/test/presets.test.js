@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
-import { world } from './suite.js'
+import { startWorld } from './suite.js'
 
-const harness = world()
+const harness = startWorld()
 const presets = JSON.parse(readFileSync(new URL('../../../tests/presets.json', import.meta.url), 'utf8'))
 
 test('each preset has its documented endpoint, or rejects public clients', async () => {

@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { test } from 'node:test'
-import { handle, loaded, toCallback, world } from './suite.js'
+import { handle, loaded, startWorld, toCallback } from './suite.js'
 
-const harness = world({ oidc: true, script: 'fapi.mjs' })
+const harness = startWorld({ oidc: true, script: 'fapi.mjs' })
 
 /** The URLs of the server's login page, as they are opened. */
 function opened() {
@@ -227,18 +227,19 @@ test('each nonce change costs one extra request', async () => {
   await toCallback(harness, page, config, { scope: 'openid offline_access' })
   assert.deepEqual(await handle(page, config), { value: true })
   assert.equal(await me(page, config), 'somebody')
-  const steer = async (what) => assert.equal((await fetch(`${config.issuer}/_${what}`, { method: 'POST' })).status, 204)
+  const control = async (what) =>
+    assert.equal((await fetch(`${config.issuer}/_${what}`, { method: 'POST' })).status, 204)
   const sent = async (end, work) => {
     const count = () => seen.filter(({ url }) => url.endsWith(end)).length
     const before = count()
     await work()
     return count() - before
   }
-  await steer('nonces')
+  await control('nonces')
   assert.equal(await sent('/me', async () => assert.equal(await me(page, config), 'somebody')), 2)
   assert.equal(await sent('/me', async () => assert.equal(await me(page, config), 'somebody')), 1)
   // So it is at the token endpoint, which has others: the token has ended, and several ask for it at once.
-  await steer('expire')
+  await control('expire')
   const several = () => page.evaluate(async (url) => {
     const replies = await Promise.all(Array.from({ length: 50 }, () => session.fetch(url)))
     return replies.map(({ status }) => status)
@@ -250,13 +251,14 @@ test('nonces are kept across a reload', async () => {
   const seen = proofs()
   const config = bound()
   const page = await harness.page()
-  const steer = async (what) => assert.equal((await fetch(`${config.issuer}/_${what}`, { method: 'POST' })).status, 204)
+  const control = async (what) =>
+    assert.equal((await fetch(`${config.issuer}/_${what}`, { method: 'POST' })).status, 204)
   const to = (end) => seen.filter(({ url }) => url.endsWith(end)).length
   await toCallback(harness, page, config, { scope: 'openid offline_access' })
   assert.deepEqual(await handle(page, config), { value: true })
   assert.equal(await me(page, config), 'somebody')
   // A renewal stores what is known of the API by now.
-  await steer('expire')
+  await control('expire')
   assert.equal(await me(page, config), 'somebody')
   await page.reload()
   await loaded(page)
@@ -265,7 +267,7 @@ test('nonces are kept across a reload', async () => {
   assert.equal(await page.evaluate(restored, config), true)
   assert.equal(await me(page, config), 'somebody')
   assert.deepEqual([to('/me'), to('/token')], [1, 0])
-  await steer('expire')
+  await control('expire')
   assert.equal(await me(page, config), 'somebody')
   // The refused token, the renewal, the new one: none is asked for a nonce.
   assert.deepEqual([to('/me'), to('/token')], [3, 1])

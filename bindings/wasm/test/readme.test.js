@@ -3,16 +3,16 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
-import { moved, extractPages, serve } from './examples.js'
+import { withTestServers, extractPages, serve } from './examples.js'
 import { rows } from './sizes.js'
-import { world } from './suite.js'
+import { startWorld } from './suite.js'
 
-const harness = world()
+const harness = startWorld()
 const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
 
 test('the README example signs in and calls the API', async () => {
   const [example] = extractPages(readme)
-  serve(harness, '/callback', moved(harness, example))
+  serve(harness, '/callback', withTestServers(harness, example))
   const tab = await harness.context.newPage()
   await tab.goto(harness.configs.uservoice.redirectUri)
   await tab.locator('#sign-in').click()
@@ -23,7 +23,7 @@ test('the README example signs in and calls the API', async () => {
 
 test('the README example for React signs in and out', async () => {
   const [, example] = extractPages(readme)
-  for (const path of ['/account', '/callback', '/']) serve(harness, path, moved(harness, example))
+  for (const path of ['/account', '/callback', '/']) serve(harness, path, withTestServers(harness, example))
   const tab = await harness.context.newPage()
   await tab.goto(`${harness.origin}/account`)
   await tab.locator('#sign-in').click()
@@ -34,7 +34,7 @@ test('the README example for React signs in and out', async () => {
 
 test('the README example with a pasted token calls the API', async () => {
   const [, example] = readme.match(/^```js\n(import { fixedToken[^]*?)^```$/m)
-  const code = moved(harness, example).replace('{ origins', '{ loopback: true, origins')
+  const code = withTestServers(harness, example).replace('{ origins', '{ loopback: true, origins')
   const token = await harness.uservoice.consoleToken()
   const script = `<script type="module">const pasted = '${token}'\n${code}</script>`
   serve(harness, '/pasted', `<pre id="answer"></pre>${script}`)

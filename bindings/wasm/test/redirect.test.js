@@ -2,9 +2,9 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { handle, loaded, signedIn, toCallback, world } from './suite.js'
+import { handle, loaded, signedIn, startWorld, toCallback } from './suite.js'
 
-const harness = world({ oidc: true })
+const harness = startWorld({ oidc: true })
 const call = (page, url) =>
   page.evaluate(async (url) => {
     const reply = await session.fetch(url)

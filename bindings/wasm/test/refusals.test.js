@@ -2,9 +2,9 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { handle, loaded, signedIn, toCallback, world } from './suite.js'
+import { handle, loaded, signedIn, startWorld, toCallback } from './suite.js'
 
-const harness = world()
+const harness = startWorld()
 const waiting = (page) => page.evaluate(() => sessionStorage.length)
 /** What `web.signIn` says before it leaves the page. */
 const refusal = (page, config) => page.evaluate((config) => told(web.signIn(config)), config)

@@ -2,9 +2,9 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { handle, signedIn, world } from './suite.js'
+import { handle, signedIn, startWorld } from './suite.js'
 
-const harness = world()
+const harness = startWorld()
 const echo = (page) =>
   page.evaluate(async (url) => (await session.fetch(url)).status, `${harness.twins.generic}/api/echo`)
 

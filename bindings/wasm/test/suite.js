@@ -4,7 +4,7 @@ import { after, before, beforeEach, afterEach } from 'node:test'
 import { browser, control, oidcProvider, pages, twins } from './world.js'
 
 /** Starts the world before the tests of a file and ends it after them. */
-export function world({ oidc = false, script } = {}) {
+export function startWorld({ oidc = false, script } = {}) {
   // Pages of a test's own, by path.
   const harness = { made: {} }
   before(async () => {

@@ -2,9 +2,9 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { loaded, signedIn, world } from './suite.js'
+import { loaded, signedIn, startWorld } from './suite.js'
 
-const harness = world()
+const harness = startWorld()
 
 /** As a browser without Web Locks would look to the page. */
 const withoutLocks = () =>

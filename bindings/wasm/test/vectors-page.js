@@ -108,7 +108,7 @@ class Party {
     const { client } = await this.#prepared()
     if (tokens !== undefined) rest.tokens = this.#held(tokens)
     if (token !== undefined) rest.token = token ?? this.#held(null)[camel(rest.token_type_hint ?? 'access_token')]
-    return operations[name](client, named(rest))
+    return operations[name](client, toCamelCaseNames(rest))
   }
 
   #calls = {
@@ -116,7 +116,7 @@ class Party {
     discover: ({ issuer, transport }) => wasm.Server.discover(issuer, transport === 'loopback_http'),
     begin_authorization: async ({ redirect_uri: redirectUri, ...rest }) => {
       const { client } = await this.#prepared({ redirectUri })
-      return operations.beginAuthorization(client, await fresh(), { redirectUri, ...named(rest) })
+      return operations.beginAuthorization(client, await fresh(), { redirectUri, ...toCamelCaseNames(rest) })
     },
   }
 
@@ -148,7 +148,7 @@ class Party {
       const ageless = { ...JSON.parse(this.#held(tokens).toJson()), expires_in: null }
       const session = await this.#session(wasm.Tokens.fromJson(JSON.stringify(ageless)), api ?? undefined)
       const method = body === null ? 'GET' : 'POST'
-      const { sent } = await over([{ status: 200, headers: [], body: '' }], () =>
+      const { sent } = await withReplies([{ status: 200, headers: [], body: '' }], () =>
         session.fetch(url, { method, headers, body: body ?? undefined }))
       return { attached: new Headers(sent[0].headers).get('authorization') }
     },
@@ -156,7 +156,7 @@ class Party {
       const session = await this.#session(this.#held(tokens), api)
       const content = streams ? { body: new Blob([body]).stream(), duplex: 'half' } : { body: body ?? undefined }
       const called = { status: null, error: null }
-      const { sent } = await over(replies, async (sent) => {
+      const { sent } = await withReplies(replies, async (sent) => {
         try {
           called.status = (await session.fetch(url, { method, ...content })).status
         } catch (error) {
@@ -248,8 +248,8 @@ class Party {
 
 const generated = () => crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, false, ['sign'])
 
-/** Does this over a `fetch` whose replies these are, one after the other; there is no other. */
-async function over(replies, work) {
+/** Runs `work` with a `fetch` that returns these replies in order. */
+async function withReplies(replies, work) {
   const sent = []
   const originalFetch = globalThis.fetch
   globalThis.fetch = async (request) => {
@@ -277,7 +277,8 @@ function redirected(request, reply) {
 
 /** A name as this language says it. */
 const camel = (name) => name.replace(/_(.)/g, (_, letter) => letter.toUpperCase())
-const named = (options) => Object.fromEntries(Object.entries(options).map(([name, value]) => [camel(name), value]))
+const toCamelCaseNames = (options) =>
+  Object.fromEntries(Object.entries(options).map(([name, value]) => [camel(name), value]))
 
 const serverMembers = (server) => ({
   issuer: server.issuer,

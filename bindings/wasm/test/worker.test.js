@@ -2,9 +2,9 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { signedIn, world } from './suite.js'
+import { signedIn, startWorld } from './suite.js'
 
-const harness = world()
+const harness = startWorld()
 
 /** Starts a worker from this page; returns a function that calls it. */
 async function worker(page) {

@@ -1,7 +1,7 @@
 // A DPoP proof in a page (RFC 9449): WebCrypto signs it with a non-extractable key. In headless Chromium.
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import { OURS, figure, medians } from '../node/harness.mjs'
+import { OURS, medians, printFigure } from '../node/harness.mjs'
 import { browser, pages } from '../../../bindings/wasm/test/world.js'
 
 const RAW = 'WebCrypto, the signature alone'
@@ -17,7 +17,7 @@ try {
   const results = await page.evaluate(measure, { peer, OURS, RAW, BATCH, ROUNDS })
   const { 'without a proof': without, ...others } = results
   const ours = results[OURS].map((value, n) => value - without[n])
-  figure('browser: a DPoP proof made, ES256', 'us wall', medians({ ...others, [OURS]: ours }))
+  printFigure('browser: a DPoP proof made, ES256', 'us wall', medians({ ...others, [OURS]: ours }))
 } finally {
   await chromium.close()
   served.close()

@@ -2,7 +2,7 @@
 // the bare signature of the proof, made in the same place: in a request, what a signature reads is no longer in the
 // caches, and it takes longer than one after the other. The transport answers at once.
 import { generateKeyPairSync, sign } from 'node:crypto'
-import { OURS, measureCpu, figure, inTurns, medians } from './harness.mjs'
+import { OURS, measureCpu, printFigure, inTurns, medians } from './harness.mjs'
 import { Client, DpopKey, Server } from '../../../bindings/node/js/index.mjs'
 
 const ISSUER = 'https://as.example'
@@ -60,4 +60,4 @@ if (JSON.stringify(kinds) !== '[["DPoP",true],["Bearer",false]]') throw new Erro
 const over = (side) => results[side].map((value, n) => value - results[BEARER][n])
 const taken = medians({ [OURS]: over(OURS), [RAW]: over(RAW), [HOT]: results[HOT] })
 const what = 'Node.js: attach a cached token that is bound to a key, fetch, ES256'
-figure(what, 'us CPU more than a bearer token', taken, { budget: taken[RAW] })
+printFigure(what, 'us CPU more than a bearer token', taken, { budget: taken[RAW] })

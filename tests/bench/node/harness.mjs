@@ -1,4 +1,4 @@
-// What the Node.js measurements share: alternating runs, medians, one line of JSON for each figure.
+// Shared by the Node.js measurements: alternating runs, medians, one line of JSON for each figure.
 
 export const OURS = 'oauth-core'
 export const CLIENT = { id: 's6BhdRkqt3', secret: '7Fjfp0ZBr1KtDRbnfVdmIw' }
@@ -10,7 +10,7 @@ export const SCOPES = Array.from({ length: 16 }, (_, n) => `read:${n} write:${n}
  * Prints one figure for the command that runs this. The budget is for our side of it; the pace is
  * another side, and what it took on the machine that the budget was set on.
  */
-export function figure(what, unit, sides, { budget, pace } = {}) {
+export function printFigure(what, unit, sides, { budget, pace } = {}) {
   console.log(JSON.stringify({ what, unit, sides: Object.entries(sides), budget, pace }))
 }
 
@@ -42,7 +42,7 @@ export async function measureCpu(work) {
 }
 
 /** Every side must have the same result. */
-export function agree(what, results) {
+export function requireSameResults(what, results) {
   const [[first, expected], ...others] = Object.entries(results)
   for (const [name, value] of others) {
     if (JSON.stringify(value) !== JSON.stringify(expected)) {

@@ -1,5 +1,5 @@
 // The cost of one client_credentials grant over a `fetch` that resolves immediately.
-import { SCOPES, agree, measureCpu, figure, inTurns, medians } from './harness.mjs'
+import { SCOPES, requireSameResults, measureCpu, printFigure, inTurns, medians } from './harness.mjs'
 import { run } from '../../../bindings/node/js/index.mjs'
 import { OVER_FETCH, ourClient } from './sides.mjs'
 
@@ -33,7 +33,7 @@ for (const [name, make] of Object.entries(OVER_FETCH)) {
   requests[name] = lastRequest
   lastRequest = undefined
 }
-agree('client_credentials', requests)
+requireSameResults('client_credentials', requests)
 
 const batch = (grant) => async () => {
   const cpu = await measureCpu(async () => {
@@ -46,7 +46,7 @@ const measured = async (grants) => {
   return medians(await inTurns(Object.fromEntries(runs), 21))
 }
 const taken = await measured(grants)
-figure('Node.js: client_credentials over a stub transport', 'us CPU', taken, { budget: taken.oauth4webapi })
+printFigure('Node.js: client_credentials over a stub transport', 'us CPU', taken, { budget: taken.oauth4webapi })
 
 // The parts of our cost: each of these includes the one before.
 const client = await ourClient(BASE, stub)
@@ -65,4 +65,4 @@ const parts = {
   'a token source, over a send': (scope) => overSend.clientCredentials({ scope }).token(),
   'a token source, over a Response': (scope) => client.clientCredentials({ scope }).token(),
 }
-figure('Node.js: our grant over a stub, from the inside out', 'us CPU', await measured(parts))
+printFigure('Node.js: our grant over a stub, from the inside out', 'us CPU', await measured(parts))

@@ -1,7 +1,7 @@
 // A signed access token and an ID token verified with a key at hand, a client's assertion and a DPoP proof made, by each library.
 import { createPrivateKey, createPublicKey, randomUUID, sign, verify } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { OURS, agree, measureCpu, figure, inTurns, medians } from './harness.mjs'
+import { OURS, requireSameResults, measureCpu, printFigure, inTurns, medians } from './harness.mjs'
 import * as dpop from 'dpop'
 import { SignJWT, createLocalJWKSet, jwtVerify } from 'jose'
 import * as oauth from 'oauth4webapi'
@@ -20,8 +20,9 @@ const PROOF = 35
 const { keys: { as_private: PRIVATE } } = JSON.parse(readFileSync(new URL('../../vectors/vectors.json', import.meta.url)))
 const now = Math.floor(Date.now() / 1000)
 
-/** How `node:crypto` signs: the hash, and what goes with the key. */
-const way = (alg) => [alg === 'EdDSA' ? null : 'sha256', alg === 'ES256' ? { dsaEncoding: 'ieee-p1363' } : {}]
+/** The arguments with which `node:crypto` signs: the hash, and the options of the key. */
+const signatureOptions = (alg) =>
+  [alg === 'EdDSA' ? null : 'sha256', alg === 'ES256' ? { dsaEncoding: 'ieee-p1363' } : {}]
 
 function publicJwk(alg) {
   const key = PRIVATE[ALGS[alg]]
@@ -35,7 +36,7 @@ const idToken = (n) => ({ aud: 'c', sub: `user-${n}`, nonce: NONCE, name: 'Ann E
 /** Tokens that differ, with these claims. */
 function tokens(alg, makeClaims = accessToken, typ = 'at+jwt') {
   const key = createPrivateKey({ key: PRIVATE[ALGS[alg]], format: 'jwk' })
-  const [hash, options] = way(alg)
+  const [hash, options] = signatureOptions(alg)
   const encode = (part) => Buffer.from(JSON.stringify(part)).toString('base64url')
   return Array.from({ length: BATCH }, (_, n) => {
     const claims = { iss: ISSUER, ...makeClaims(n), iat: now, exp: now + 7200 }
@@ -77,11 +78,11 @@ async function verifying(alg) {
   for (let n = 0; n < BATCH; n += 1) {
     const results = {}
     for (const [name, side] of Object.entries(sides)) results[name] = await side(n)
-    agree(alg, results)
+    requireSameResults(alg, results)
   }
   const taken = await besideRaw(alg, shown, sides)
   const title = `Node.js: an access token verified with a key at hand, ${alg}`
-  figure(title, 'us CPU', taken, { budget: taken[RAW] + ABOVE_RAW })
+  printFigure(title, 'us CPU', taken, { budget: taken[RAW] + ABOVE_RAW })
 }
 
 /** An ID token posted by an app, with the nonce of its request. */
@@ -110,16 +111,16 @@ async function verifyingIds(alg) {
   for (let n = 0; n < BATCH; n += 1) {
     const results = {}
     for (const [name, side] of Object.entries(sides)) results[name] = await side(n)
-    agree(alg, results)
+    requireSameResults(alg, results)
   }
   const taken = await besideRaw(alg, shown, sides)
-  figure(`Node.js: an ID token verified with a key at hand, ${alg}`, 'us CPU', taken, { budget: taken[RAW] + ABOVE_RAW })
+  printFigure(`Node.js: an ID token verified with a key at hand, ${alg}`, 'us CPU', taken, { budget: taken[RAW] + ABOVE_RAW })
 }
 
 /** The costs of the sides, and of the signature alone. */
 async function besideRaw(alg, shown, sides) {
   const key = createPublicKey({ key: publicJwk(alg), format: 'jwk' })
-  const [hash, options] = way(alg)
+  const [hash, options] = signatureOptions(alg)
   const parts = shown.map((token) => token.split('.'))
   const inputs = parts.map(([header, claims]) => Buffer.from(`${header}.${claims}`))
   const signatures = parts.map(([, , signature]) => Buffer.from(signature, 'base64url'))
@@ -155,7 +156,7 @@ async function signing(alg) {
   const withKey = new Client(server, { clientId: 'c', clientAuth })
   const withSecret = new Client(server, { clientId: 'c', clientSecret: 's3cr3t' })
   const key = createPrivateKey({ key: jwk, format: 'jwk' })
-  const [hash, options] = way(alg)
+  const [hash, options] = signatureOptions(alg)
   const input = Buffer.from(tokens(alg)[0].split('.').slice(0, 2).join('.'))
   const header = { alg, kid: alg, typ: 'client-authentication+jwt' }
   const { privateKey } = await webCryptoPair(alg)
@@ -173,7 +174,7 @@ async function signing(alg) {
   const { 'with a secret': plain, ...others } = results
   const ours = results[OURS].map((value, n) => value - plain[n])
   const taken = medians({ ...others, [OURS]: ours })
-  figure(`Node.js: private_key_jwt made, ${alg}`, 'us CPU', taken, { budget: taken[RAW] + ABOVE_RAW })
+  printFigure(`Node.js: private_key_jwt made, ${alg}`, 'us CPU', taken, { budget: taken[RAW] + ABOVE_RAW })
 }
 
 /** The cost of a proof (RFC 9449): a request without one is subtracted from ours. */
@@ -185,7 +186,7 @@ async function proving(alg) {
   const bound = new Client(server, { clientId: 'c', clientSecret: 's3cr3t', dpopKey })
   const plain = new Client(server, { clientId: 'c', clientSecret: 's3cr3t' })
   const key = createPrivateKey({ key: jwk, format: 'jwk' })
-  const [hash, options] = way(alg)
+  const [hash, options] = signatureOptions(alg)
   const input = Buffer.from(tokens(alg)[0].split('.').slice(0, 2).join('.'))
   const { kid, use, alg: _, ...shown } = publicJwk(alg)
   const header = { alg, typ: 'dpop+jwt', jwk: shown }
@@ -202,7 +203,7 @@ async function proving(alg) {
   })
   const { 'without a proof': without, ...others } = results
   const ours = results[OURS].map((value, n) => value - without[n])
-  figure(`Node.js: a DPoP proof made, ${alg}`, 'us CPU', medians({ ...others, [OURS]: ours }), { budget: PROOF })
+  printFigure(`Node.js: a DPoP proof made, ${alg}`, 'us CPU', medians({ ...others, [OURS]: ours }), { budget: PROOF })
 }
 
 for (const alg of Object.keys(ALGS)) await verifying(alg)

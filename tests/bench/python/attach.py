@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import httpx2
 from authlib.integrations.httpx_client import AsyncOAuth2Client, OAuth2Client
-from harness import OURS, agree, measure_cpu, figure, in_turns, over, twin
+from harness import OURS, require_same_results, measure_cpu, print_figure, run_in_turns, medians_over, twin
 from ours import our_client
 
 import oauth_core.httpx
@@ -69,7 +69,7 @@ def clients(library: Any, plugin: Any, source: Any, asynchronous: bool) -> dict[
 
 def check(what: str, sides: dict[str, Any]) -> None:
     all_ears = {name: listener_for(client) for name, client in sides.items()}
-    agree(what, {name: ears.events for name, ears in all_ears.items()})
+    require_same_results(what, {name: ears.events for name, ears in all_ears.items()})
     for ears in all_ears.values():
         assert len(ears.events) == len(URLS) and ears.events[0][2]
         ears.is_listening = False
@@ -89,9 +89,9 @@ def sync(client: Any) -> Callable[[int], float]:
 
 
 def print_results(name: str, results: dict[str, list[float]], authlib: float | None) -> None:
-    micros = {side: seconds * 1e6 for side, seconds in over(results, STATIC).items()}
+    micros = {side: seconds * 1e6 for side, seconds in medians_over(results, STATIC).items()}
     what, unit = f"Python: attach a cached token, {name}", "us CPU more than a static header"
-    figure(what, unit, micros, budget=5, pace=("Authlib", authlib) if authlib else None)
+    print_figure(what, unit, micros, budget=5, pace=("Authlib", authlib) if authlib else None)
 
 
 async def in_turns_async(sides: dict[str, Callable[[], Awaitable[None]]]) -> dict[str, list[float]]:
@@ -167,14 +167,14 @@ def main() -> None:
                 run()
             check(name, sides)
             is_peers = library is httpx2
-            print_results(f"{name}, sync", in_turns(runs, rounds=ROUNDS), 35 if is_peers else None)
+            print_results(f"{name}, sync", run_in_turns(runs, rounds=ROUNDS), 35 if is_peers else None)
             taken = asyncio.run(asynchronous(library, plugin, source))
             print_results(f"{name}, async", taken, 56 if is_peers else None)
         inside = {side: sync(client) for side, client in parts(source).items()}
-        costs = over(in_turns(inside, rounds=ROUNDS), STATIC)
+        costs = medians_over(run_in_turns(inside, rounds=ROUNDS), STATIC)
         micros = {side: seconds * 1e6 for side, seconds in costs.items()}
         what = "Python: attach with httpx2, from the inside out"
-        figure(what, "us CPU more than a static header", micros)
+        print_figure(what, "us CPU more than a static header", micros)
 
 
 main()

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from harness import OURS, measure_cpu, figure, in_turns, medians, over
+from harness import OURS, measure_cpu, print_figure, run_in_turns, medians, medians_over
 
 import oauth_core
 import oauth_core.httpx
@@ -97,11 +97,11 @@ def main() -> None:
         run(0)
     assert bound_headers[0]["authorization"].startswith("DPoP ") and bound_headers[0]["dpop"].count(".") == 2
     assert plain_headers[0]["authorization"].startswith("Bearer ") and "dpop" not in plain_headers[0]
-    results = in_turns(sides, rounds=ROUNDS)
-    added = over({name: results[name] for name in (OURS, RAW, BEARER)}, BEARER)
+    results = run_in_turns(sides, rounds=ROUNDS)
+    added = medians_over({name: results[name] for name in (OURS, RAW, BEARER)}, BEARER)
     what = "Python: attach a cached token that is bound to a key, httpx, ES256"
     taken = {**added, HOT: medians(results)[HOT]}
-    figure(what, "us CPU more than a bearer token", taken, budget=added[RAW])
+    print_figure(what, "us CPU more than a bearer token", taken, budget=added[RAW])
     server.shutdown()
 
 

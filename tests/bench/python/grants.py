@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from harness import OURS, SCOPES, agree, child, figure, in_turns, medians, twin
+from harness import OURS, SCOPES, medians, print_figure, require_same_results, run_in_turns, run_script, twin
 from ours import our_client
 
 GRANTS = 500
@@ -89,17 +89,17 @@ def main() -> None:
         arguments = (server.base, server.data["client_id"], server.data["client_secret"])
 
         def run(side: str) -> Callable[[int], dict[str, float]]:
-            return lambda _: dict(child("grants.py", side, *arguments))
+            return lambda _: dict(run_script("grants.py", side, *arguments))
 
-        results = in_turns({side: run(side) for side in SIDES}, rounds=7)
+        results = run_in_turns({side: run(side) for side in SIDES}, rounds=7)
         check(server.control("log"))
     name = f"Python: {GRANTS} client_credentials grants, {AT_ONCE} at once"
 
     def millis(quantity: str) -> dict[str, float]:
         return medians({side: [run[quantity] * 1e3 for run in runs] for side, runs in results.items()})
 
-    figure(name, "ms CPU of the client", millis("cpu"), budget=85, pace=(FLOOR, 83))
-    figure(name, "ms wall", millis("wall"))
+    print_figure(name, "ms CPU of the client", millis("cpu"), budget=85, pace=(FLOOR, 83))
+    print_figure(name, "ms wall", millis("wall"))
 
 
 def check(log: list[dict[str, Any]]) -> None:
@@ -114,7 +114,7 @@ def check(log: list[dict[str, Any]]) -> None:
         forms = collections.Counter(json.dumps(sorted(entry["form"])) for entry in library_requests)
         heads = {name.lower() for entry in library_requests for name, _ in entry["headers"]}
         results[side] = (forms, "authorization" in heads)
-    agree("client_credentials", results)
+    require_same_results("client_credentials", results)
 
 
 if len(sys.argv) > 1:

@@ -1,4 +1,4 @@
-"""What the Python measurements share: turns, medians, one line of JSON for each figure."""
+"""Shared by the Python measurements: alternating runs, medians, one line of JSON for each figure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SCOPES = [
 ]
 
 
-def figure(
+def print_figure(
     what: str,
     unit: str,
     sides: Mapping[str, float],
@@ -48,7 +48,7 @@ def figure(
     print(json.dumps(row), flush=True)
 
 
-def in_turns(
+def run_in_turns(
     sides: Mapping[str, Callable[[int], Any]], *, rounds: int
 ) -> dict[str, list[Any]]:
     """Runs A B C A B C ..., each with the number of its round; the first round is not counted."""
@@ -65,8 +65,8 @@ def medians(results: Mapping[str, list[float]]) -> dict[str, float]:
     return {name: statistics.median(values) for name, values in results.items()}
 
 
-def over(results: Mapping[str, list[float]], floor: str) -> dict[str, float]:
-    """Medians of what each side cost more than the floor did in the same round."""
+def medians_over(results: Mapping[str, list[float]], floor: str) -> dict[str, float]:
+    """The median of each side's cost beyond that of the floor in the same round."""
     return {
         name: statistics.median(a - b for a, b in zip(values, results[floor]))
         for name, values in results.items()
@@ -81,7 +81,7 @@ def measure_cpu(work: Callable[[], Any]) -> float:
     return time.process_time() - start
 
 
-def agree(what: str, results: Mapping[str, Any]) -> None:
+def require_same_results(what: str, results: Mapping[str, Any]) -> None:
     """Every side must have sent the same."""
     (first, expected), *others = results.items()
     for name, value in others:
@@ -89,8 +89,8 @@ def agree(what: str, results: Mapping[str, Any]) -> None:
             sys.exit(f"{what}: {name} sent {value!r}, but {first} {expected!r}")
 
 
-def child(script: str, *arguments: str) -> Any:
-    """What a script of this folder says in a process of its own."""
+def run_script(script: str, *arguments: str) -> Any:
+    """The output of a script of this folder, run in its own process."""
     command = [sys.executable, str(HERE / script), *arguments]
     completed = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
     return json.loads(completed.stdout)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from harness import OURS, child, figure, in_turns, medians, over, twin
+from harness import OURS, medians, medians_over, print_figure, run_in_turns, run_script, twin
 
 BARE = "bare interpreter"
 IMPORTS = {
@@ -54,30 +54,30 @@ def started(code: str) -> Callable[[int], float]:
 
 
 def main() -> None:
-    costs = in_turns({name: started(code) for name, code in IMPORTS.items()}, rounds=15)
-    figure("Python: import", "ms CPU more than the bare interpreter", over(costs, BARE), budget=3)
+    costs = run_in_turns({name: started(code) for name, code in IMPORTS.items()}, rounds=15)
+    print_figure("Python: import", "ms CPU more than the bare interpreter", medians_over(costs, BARE), budget=3)
 
     runs = {}
     for name, code in SOURCES.items():
         runs[name, "import"] = started(IMPORTS[name])
         runs[name, "source"] = started(f"{IMPORTS[name]}{code}")
-    taken = in_turns(runs, rounds=15)
+    taken = run_in_turns(runs, rounds=15)
     firsts = {
-        name: over({name: taken[name, "source"], BARE: taken[name, "import"]}, BARE)[name]
+        name: medians_over({name: taken[name, "source"], BARE: taken[name, "import"]}, BARE)[name]
         for name in SOURCES
     }
-    figure("Python: the first source", "ms CPU more than the import", firsts, budget=1)
+    print_figure("Python: the first source", "ms CPU more than the import", firsts, budget=1)
 
     with twin() as server:
         arguments = (server.base, server.data["client_id"], server.data["client_secret"])
 
         def holding(side: str) -> Callable[[int], float]:
-            return lambda _: float(child("holding.py", side, *arguments))
+            return lambda _: float(run_script("holding.py", side, *arguments))
 
-        memory = in_turns({side: holding(side) for side in HOLDERS}, rounds=5)
+        memory = run_in_turns({side: holding(side) for side in HOLDERS}, rounds=5)
         counted = server.control("counters")["token_requests"]
         assert counted == 6 * 3, "every holder has its token from the server"
-    figure("Python: import and one token", "MiB at the peak", medians(memory), budget=26)
+    print_figure("Python: import and one token", "MiB at the peak", medians(memory), budget=26)
 
 
 main()

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
     decode_dss_signature,
     encode_dss_signature,
 )
-from harness import HERE, OURS, agree, measure_cpu, figure, in_turns, medians, over
+from harness import HERE, OURS, require_same_results, measure_cpu, print_figure, run_in_turns, medians, medians_over
 from joserfc import jwk as joserfc_jwk
 from joserfc import jwt as joserfc_jwt
 
@@ -146,9 +146,10 @@ def verifying_ids(alg: str) -> None:
         "joserfc": by_joserfc,
     }
     for number in range(BATCH):
-        agree(alg, {name: side(number) for name, side in sides.items()})
+        require_same_results(alg, {name: side(number) for name, side in sides.items()})
     taken = measured({**sides, RAW: raw_verify(alg, shown)})
-    figure(f"Python: an ID token verified with a key at hand, {alg}", "us CPU", taken, budget=taken[RAW] + ABOVE_RAW)
+    title = f"Python: an ID token verified with a key at hand, {alg}"
+    print_figure(title, "us CPU", taken, budget=taken[RAW] + ABOVE_RAW)
 
 
 def verifying(alg: str) -> None:
@@ -181,10 +182,10 @@ def verifying(alg: str) -> None:
         "joserfc": by_joserfc,
     }
     for number in range(BATCH):
-        agree(alg, {name: side(number) for name, side in sides.items()})
+        require_same_results(alg, {name: side(number) for name, side in sides.items()})
     taken = measured({**sides, RAW: raw_verify(alg, shown)})
     title = f"Python: an access token verified with a key at hand, {alg}"
-    figure(title, "us CPU", taken, budget=taken[RAW] + ABOVE_RAW)
+    print_figure(title, "us CPU", taken, budget=taken[RAW] + ABOVE_RAW)
 
 
 def measured(sides: dict[str, Side]) -> dict[str, float]:
@@ -195,7 +196,7 @@ def runs(sides: dict[str, Side]) -> dict[str, list[float]]:
     def batch(side: Side) -> Callable[[int], float]:
         return lambda _: measure_cpu(lambda: [side(n) for n in range(BATCH)]) / BATCH * 1e6
 
-    return in_turns({name: batch(side) for name, side in sides.items()}, rounds=15)
+    return run_in_turns({name: batch(side) for name, side in sides.items()}, rounds=15)
 
 
 def raw_sign(alg: str) -> Side:
@@ -242,11 +243,11 @@ def signing(alg: str) -> None:
         RAW: raw_sign(alg),
     }
     results = runs(sides)
-    added = over({name: results[name] for name in (OURS, "with a secret")}, "with a secret")
+    added = medians_over({name: results[name] for name in (OURS, "with a secret")}, "with a secret")
     taken = {**medians(results), **added}
     del taken["with a secret"]
     title = f"Python: private_key_jwt made, {alg}"
-    figure(title, "us CPU", taken, budget=taken[RAW] + ABOVE_RAW)
+    print_figure(title, "us CPU", taken, budget=taken[RAW] + ABOVE_RAW)
 
 
 def proving(alg: str) -> None:
@@ -274,10 +275,10 @@ def proving(alg: str) -> None:
         RAW: raw_sign(alg),
     }
     results = runs(sides)
-    added = over({name: results[name] for name in (OURS, "without a proof")}, "without a proof")
+    added = medians_over({name: results[name] for name in (OURS, "without a proof")}, "without a proof")
     taken = {**medians(results), **added}
     del taken["without a proof"]
-    figure(f"Python: a DPoP proof made, {alg}", "us CPU", taken, budget=PROOF)
+    print_figure(f"Python: a DPoP proof made, {alg}", "us CPU", taken, budget=PROOF)
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from authlib.common.security import generate_token
 from authlib.integrations.httpx_client import OAuth2Client
-from harness import OURS, SCOPES, agree, measure_cpu, figure, in_turns, medians
+from harness import OURS, SCOPES, require_same_results, measure_cpu, print_figure, run_in_turns, medians
 from ours import our_client
 
 BASE = "http://127.0.0.1:1"
@@ -65,14 +65,15 @@ def shown(url: str) -> tuple[str, list[tuple[str, str]]]:
 def main() -> None:
     makers = sides()
     for scope in SCOPES:
-        agree(scope, {name: shown(make(scope)) for name, make in makers.items()})
+        require_same_results(scope, {name: shown(make(scope)) for name, make in makers.items()})
 
     def batch(make: Make) -> Callable[[int], float]:
         scopes = [SCOPES[n % len(SCOPES)] for n in range(BATCH)]
         return lambda _: measure_cpu(lambda: [make(scope) for scope in scopes]) / BATCH * 1e6
 
-    taken = in_turns({name: batch(make) for name, make in makers.items()}, rounds=41)
-    figure("Python: authorization URL with state and PKCE", "us CPU", medians(taken), budget=10, pace=(FLOOR, 15.5))
+    taken = run_in_turns({name: batch(make) for name, make in makers.items()}, rounds=41)
+    title = "Python: authorization URL with state and PKCE"
+    print_figure(title, "us CPU", medians(taken), budget=10, pace=(FLOOR, 15.5))
 
 
 main()

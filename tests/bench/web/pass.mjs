@@ -9,7 +9,7 @@ import { ExpressAuth, getSession } from '@auth/express'
 import express from 'express'
 import oidc from 'express-openid-connect'
 import { SignJWT, exportJWK, generateKeyPair } from 'jose'
-import { OURS, agree, measureCpu, figure, inTurns } from '../node/harness.mjs'
+import { OURS, requireSameResults, measureCpu, printFigure, inTurns } from '../node/harness.mjs'
 
 const require = createRequire(process.env.OAUTH_PACKAGE)
 const { Client, Server } = require('oauth-core')
@@ -39,7 +39,7 @@ async function visit(port, path, cookie) {
   return { statusCode: response.statusCode, headers: response.headers, payload }
 }
 
-function bare() {
+function withoutLibrary() {
   const app = express()
   app.get('/me', (_, response) => response.send('ann'))
   return { app }
@@ -110,7 +110,7 @@ async function expressOpenid() {
   return { app, cookie: pairs(back).filter((pair) => pair.startsWith('appSession')).join('; ') }
 }
 
-const sides = { 'nobody is asked': bare(), [OURS]: await ours(), 'Auth.js': await authJs(), 'express-openid-connect': await expressOpenid() }
+const sides = { 'nobody is asked': withoutLibrary(), [OURS]: await ours(), 'Auth.js': await authJs(), 'express-openid-connect': await expressOpenid() }
 const results = {}
 for (const [name, side] of Object.entries(sides)) {
   side.port = await serve(side.app)
@@ -119,7 +119,7 @@ for (const [name, side] of Object.entries(sides)) {
   const without = await visit(side.port, '/me')
   if (name !== 'nobody is asked' && without.payload === 'ann') throw new Error(`${name}: everybody is let in`)
 }
-agree('a page for ann', results)
+requireSameResults('a page for ann', results)
 
 const requests = fork(new URL('requests.mjs', import.meta.url))
 const run = ({ port, cookie }) => {
@@ -134,5 +134,5 @@ const taken = await inTurns(Object.fromEntries(Object.entries(sides).map(([name,
 const median = (list) => list.toSorted((a, b) => a - b)[list.length >> 1]
 const floor = taken['nobody is asked']
 const over = Object.entries(taken).slice(1).map(([name, runs]) => [name, median(runs.map((us, round) => (us - floor[round]) / CALLS))])
-figure('Node.js: a page for who is signed in, Express, sealed cookie, over a page for everybody', 'us CPU', Object.fromEntries(over), { budget: BUDGET })
+printFigure('Node.js: a page for who is signed in, Express, sealed cookie, over a page for everybody', 'us CPU', Object.fromEntries(over), { budget: BUDGET })
 process.exit()

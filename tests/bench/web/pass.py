@@ -16,7 +16,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent.parent / "python"))
 
 from authlib.integrations.starlette_client import OAuth
-from harness import OURS, agree, measure_cpu, figure, in_turns
+from harness import OURS, require_same_results, measure_cpu, print_figure, run_in_turns
 from itsdangerous import TimestampSigner
 from starlette.applications import Starlette
 from starlette.middleware.sessions import SessionMiddleware
@@ -66,7 +66,7 @@ loop = asyncio.new_event_loop()
 run_until_complete = loop.run_until_complete
 
 
-def bare() -> tuple[App, str]:
+def without_library() -> tuple[App, str]:
     async def me(request: Request) -> PlainTextResponse:
         return PlainTextResponse("ann")
 
@@ -111,9 +111,9 @@ def authlib() -> tuple[App, str]:
 
 
 def main() -> None:
-    sides = {"nobody is asked": bare(), OURS: ours(), "Authlib with Starlette": authlib()}
+    sides = {"nobody is asked": without_library(), OURS: ours(), "Authlib with Starlette": authlib()}
     results = {name: send_request(app, cookie)[:2] for name, (app, cookie) in sides.items()}
-    agree("a page for ann", results)
+    require_same_results("a page for ann", results)
     for name, (app, cookie) in sides.items():
         if cookie and send_request(app, None)[1] == "ann":
             sys.exit(f"{name}: everybody is let in")
@@ -121,14 +121,14 @@ def main() -> None:
     def run(app: App, cookie: str) -> Any:
         return lambda _: measure_cpu(lambda: [send_request(app, cookie) for _ in range(CALLS)])
 
-    taken = in_turns({name: run(*side) for name, side in sides.items()}, rounds=ROUNDS)
+    taken = run_in_turns({name: run(*side) for name, side in sides.items()}, rounds=ROUNDS)
     floor = taken.pop("nobody is asked")
     over = {
         name: statistics.median((cost - base) / CALLS * 1e6 for cost, base in zip(costs, floor))
         for name, costs in taken.items()
     }
     what = "Python: a page for who is signed in, Starlette, cookie, over a page for everybody"
-    figure(what, "us CPU", over, budget=BUDGET)
+    print_figure(what, "us CPU", over, budget=BUDGET)
 
 
 main()

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import { brotliCompressSync, gzipSync } from 'node:zlib'
-import { OURS, figure } from '../node/harness.mjs'
+import { OURS, printFigure } from '../node/harness.mjs'
 
 const binding = (name) => fileURLToPath(new URL(`../../../bindings/${name}`, import.meta.url))
 const { buildSync } = createRequire(new URL('../package.json', import.meta.url))('esbuild')
@@ -22,10 +22,10 @@ const { outputFiles: files } = buildSync({
 const { contents: hook } = files.find(({ path }) => path.endsWith('/hook.js'))
 const published = Buffer.concat(['react.js', 'server-session.js'].map((name) => readFileSync(binding(`wasm/js/${name}`))))
 const sizes = { [OURS]: brotliCompressSync(hook).length, 'as published, not minified': brotliCompressSync(published).length }
-figure('Browser: the hook for React, without React, minified, brotli', 'bytes', sizes, { budget: HOOK })
+printFigure('Browser: the hook for React, without React, minified, brotli', 'bytes', sizes, { budget: HOOK })
 
 const module = readFileSync(binding('node/edge/oauth_core_edge_bg.wasm'))
 const glue = readFileSync(binding('node/edge/oauth_core_edge.mjs'))
 const packed = gzipSync(module, { level: 9 }).length + gzipSync(glue, { level: 9 }).length
-figure('Workers: the module and the glue around it, gzip', 'bytes', { [OURS]: packed }, { budget: WORKER })
-figure('Workers: the module', 'bytes', { raw: module.length, 'gzip -9': gzipSync(module, { level: 9 }).length, 'brotli 11': brotliCompressSync(module).length })
+printFigure('Workers: the module and the glue around it, gzip', 'bytes', { [OURS]: packed }, { budget: WORKER })
+printFigure('Workers: the module', 'bytes', { raw: module.length, 'gzip -9': gzipSync(module, { level: 9 }).length, 'brotli 11': brotliCompressSync(module).length })

@@ -2,14 +2,14 @@
 import { Client, discover } from 'oauth-core'
 import { Refuse, Site } from 'oauth-core/web'
 import { Hono } from 'hono'
-import { admissions, hono, standard } from '../../../bindings/node/test/web-fetch-apps.mjs'
+import { admitFunctions, hono, standard } from '../../../bindings/node/test/web-fetch-apps.mjs'
 
 /** What answers requests, with sessions in this store if there is one. */
 export function handler({ framework, base, twin, clientId, clientSecret, rootPath, admit, ...settings }, store) {
   const transport = 'loopback_http'
   const key = new Uint8Array(32).fill(7)
   const siteOptions = {
-    transport, scope: 'openid read offline_access', rootPath, apiOrigins: [twin], store, admit: admissions({ Refuse })[admit], ...settings,
+    transport, scope: 'openid read offline_access', rootPath, apiOrigins: [twin], store, admit: admitFunctions({ Refuse })[admit], ...settings,
   }
   const env = {
     OAUTH_ISSUER: twin, OAUTH_CLIENT_ID: clientId, OAUTH_CLIENT_SECRET: clientSecret, OAUTH_BASE_URL: base,

@@ -22,7 +22,7 @@ async function listening(server, port = 0) {
 }
 
 /** Pages of another site, with a link and a form that lead to a URL. */
-async function elsewhere() {
+async function otherSite() {
   const server = createHttpServer((incoming, reply) => {
     const to = escaped(new URL(incoming.url, 'http://127.0.0.1').searchParams.get('to') ?? '')
     reply.setHeader('content-type', 'text/html')
@@ -33,7 +33,7 @@ async function elsewhere() {
 }
 
 /** A TLS proxy in front of an application, which can delay a response. */
-async function front(tls, port) {
+async function tlsProxy(tls, port) {
   const late = new Map()
   const server = createServer(tls, (incoming, reply) => {
     const { method, url, headers } = incoming
@@ -113,7 +113,7 @@ async function formPost({ ann, shop }) {
 }
 
 /** Follows a link of another site, or sends its form. */
-async function led(ann, shop, to, what = 'a') {
+async function followFromOtherSite(ann, shop, to, what = 'a') {
   const page = shop.elsewhere(to)
   await ann.page.goto(page)
   const before = (await history(ann)).length
@@ -124,7 +124,7 @@ async function led(ann, shop, to, what = 'a') {
 /** The cookie is sent with the second of two requests, and the linked page is shown. */
 async function strictHop({ ann, somebody, shop }) {
   const target = `${shop.base}/me?a=%2Fb#part`
-  const page = await led(ann, shop, target)
+  const page = await followFromOtherSite(ann, shop, target)
   assert.deepEqual([page.status, page.url, page.asked, page.more], [200, target, false, 1], page.text)
   assert.ok(page.text.includes(shop.provider.subject), page.text)
   assert.equal(ann.passed.filter((url) => url.startsWith(`${shop.base}/me`)).length, 2)
@@ -138,7 +138,7 @@ async function strictHop({ ann, somebody, shop }) {
   assert.equal(ann.page.url(), page.page)
   // A user without a session signs in after the hop and gets the page.
   const bob = await somebody()
-  const finalUrl = await led(bob, shop, `${shop.base}/me`)
+  const finalUrl = await followFromOtherSite(bob, shop, `${shop.base}/me`)
   assert.deepEqual([finalUrl.status, finalUrl.url, finalUrl.asked], [200, `${shop.base}/me`, true], finalUrl.text)
   await bob.context.close()
 }
@@ -147,7 +147,7 @@ async function strictHop({ ann, somebody, shop }) {
 async function callbackAgain({ ann, shop }) {
   const callback = `${shop.base}/auth/callback`
   for (const [to, what] of [[`${callback}?code=a&state=b`, 'a'], [`${callback}?error=access_denied&state=b`, 'a'], [callback, 'button']]) {
-    const home = await led(ann, shop, to, what)
+    const home = await followFromOtherSite(ann, shop, to, what)
     assert.deepEqual([home.status, home.url, home.asked, home.more], [200, `${shop.base}/`, false, 1], home.text)
     assert.equal(await ann.isSignedIn(), true)
   }
@@ -212,12 +212,12 @@ export async function acrossSites(browser, only) {
   const wanted = frameworks.filter(({ name, isAtTwinOnly }) => !isAtTwinOnly && (only === undefined || name.toLowerCase().includes(only)))
   if (wanted.length === 0) return { rows: [], failures: [] }
   const tls = certificate()
-  const [links, blocking] = [await elsewhere(), await withoutCookies()]
+  const [links, blocking] = [await otherSite(), await withoutCookies()]
   const failures = []
   const rows = []
   await each(wanted, async (framework) => {
     const port = await freePort()
-    const { base, hold } = await front(tls, port)
+    const { base, hold } = await tlsProxy(tls, port)
     const provider = await twin()
     const env = { ...framework.env, HELLO_RESPONSE_MODE: 'form_post' }
     const { told, end } = await start({ ...framework, env }, provider, { port, base })

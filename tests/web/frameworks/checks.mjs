@@ -174,8 +174,8 @@ async function manyExpiries({ somebody, shop }) {
 /** How many times as long as any other it may take. */
 manyExpiries.times = 5
 
-/** A gate in front of the provider: it holds a tab's request until it is opened. */
-async function door(context, page, issuer) {
+/** Holds a tab's request to the provider until `open` is called. */
+async function holdRequest(context, page, issuer) {
   const session = await context.newCDPSession(page)
   const came = new Promise((done) => session.once('Fetch.requestPaused', done))
   await session.send('Fetch.enable', { patterns: [{ urlPattern: `${issuer}/*`, resourceType: 'Document' }] })
@@ -192,7 +192,7 @@ async function door(context, page, issuer) {
 async function twoTabs({ somebody, shop }) {
   const bob = await somebody()
   const tabs = [bob.page, await bob.context.newPage()]
-  const doors = await Promise.all(tabs.map((tab) => door(bob.context, tab, shop.provider.issuer)))
+  const doors = await Promise.all(tabs.map((tab) => holdRequest(bob.context, tab, shop.provider.issuer)))
   const opened = tabs.map((tab, at) => tab.goto(`${shop.base}/me?tab=${at}`, { waitUntil: 'commit' }))
   await Promise.race([Promise.all(doors.map(({ came }) => came)), Promise.all(opened)])
   // The later one comes back first.

@@ -24,7 +24,7 @@ let failed = 0
 /** How long a check may take, on a machine that is busy with others. */
 const PATIENCE = 60_000
 
-function inTime(running, times = 1) {
+function withTimeout(running, times = 1) {
   let timer
   const late = new Promise((_, fail) => {
     timer = setTimeout(() => fail(new Error('takes too long')), times * PATIENCE)
@@ -41,7 +41,7 @@ async function checked(browser, framework, provider, checks, column) {
   for (const [name, check] of Object.entries(checks)) {
     const since = performance.now()
     try {
-      await inTime(check(context), check.times)
+      await withTimeout(check(context), check.times)
       if (process.env.SLOW) console.log(framework.name, column(name), seconds(since))
       row[column(name)] = 'yes'
     } catch (error) {
@@ -55,7 +55,7 @@ async function checked(browser, framework, provider, checks, column) {
   provider.end?.()
 }
 
-const elsewhere = (name) => `${name} (oidc-provider)`
+const columnAtOidcProvider = (name) => `${name} (oidc-provider)`
 
 async function check(browser, framework, provider) {
   const since = performance.now()
@@ -63,10 +63,10 @@ async function check(browser, framework, provider) {
     if (framework.build) await build(framework)
     const pages = performance.now()
     const row = rows.get(framework.name)
-    for (const name of Object.keys(atOidcProvider)) if (framework.isAtTwinOnly) row[elsewhere(name)] = '-'
+    for (const name of Object.keys(atOidcProvider)) if (framework.isAtTwinOnly) row[columnAtOidcProvider(name)] = '-'
     await Promise.all([
       twin().then((twin) => checked(browser, framework, twin, atTwin, (name) => name)),
-      framework.isAtTwinOnly || checked(browser, framework, provider(), atOidcProvider, elsewhere),
+      framework.isAtTwinOnly || checked(browser, framework, provider(), atOidcProvider, columnAtOidcProvider),
     ])
     console.log(`# ${framework.name}: ${framework.build ? `built in ${((pages - since) / 1000).toFixed(1)} s, ` : ''}${seconds(pages)}`)
   } catch (error) {
@@ -119,7 +119,7 @@ try {
   failures.push(error.stack)
 }
 for (const failure of failures) console.log(`\n${failure}`)
-table('framework', [...Object.keys(atTwin), ...Object.keys(atOidcProvider).map(elsewhere)], rows)
+table('framework', [...Object.keys(atTwin), ...Object.keys(atOidcProvider).map(columnAtOidcProvider)], rows)
 if (across.size > 0) table('across sites', Object.keys(acrossChecks), across)
 if (proxied.size > 0) table('behind nginx', Object.keys(nginxChecks), proxied)
 console.log(`Without a name behind it a check is at the twin. "-": Next.js in development is at the twin alone. A page has six connections to a host: its 50 fetches share them.`)

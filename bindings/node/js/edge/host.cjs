@@ -11,7 +11,7 @@ inspect.custom = Symbol.for('nodejs.util.inspect.custom')
 /** A channel without subscribers. */
 const channel = () => ({ hasSubscribers: false, publish() {} })
 
-/** What a call is part of; without `AsyncLocalStorage`, only what is called before the first `await`. */
+/** The context of a call; without `AsyncLocalStorage`, it is lost at the first `await`. */
 function asyncContext() {
   const builtIn = globalThis.process?.getBuiltinModule?.('node:async_hooks')
   const Storage = globalThis.AsyncLocalStorage ?? builtIn?.AsyncLocalStorage

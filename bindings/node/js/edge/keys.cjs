@@ -12,7 +12,7 @@ const RECORD_VERSION = 1
 const MAC_BYTES = { HS256: 32, HS384: 48, HS512: 64 }
 /** Why settings for one key are refused. */
 const OF_ONE = 'kid: a kid and a certificate can be given for one key only: set the kid of several keys in their JWKs'
-/** How many saves are tried before giving up on a store that always reports a conflict. */
+/** The number of saves that are tried at a store that always reports a conflict. */
 const MAX_SAVE_ATTEMPTS = 16
 /** The algorithms of DPoP proofs, the usual one first. */
 const DPOP_ALGORITHMS = ['ES256', 'Ed25519', 'ES384', 'ES512', 'PS256', 'RS256', 'PS384', 'PS512', 'RS384', 'RS512']
@@ -75,9 +75,9 @@ function keysOver(wasm, notSupportedHere) {
   }
 
   function checkMac(secret, alg = 'HS256') {
-    const least = MAC_BYTES[alg]
-    if (least === undefined) throw failed('key.algorithm', `alg: ${alg}`)
-    if (new TextEncoder().encode(secret).length < least) throw failed('jws.key_too_small', `secret: ${alg} needs ${least} bytes`)
+    const minBytes = MAC_BYTES[alg]
+    if (minBytes === undefined) throw failed('key.algorithm', `alg: ${alg}`)
+    if (new TextEncoder().encode(secret).length < minBytes) throw failed('jws.key_too_small', `secret: ${alg} needs ${minBytes} bytes`)
   }
 
   /** Each key of a client has a name of its own, and there is one at least. */
@@ -114,9 +114,9 @@ function keysOver(wasm, notSupportedHere) {
     /** Parses a key from PEM or a JWK: for this algorithm, or for the first that the key supports. */
     read(text, alg, passphrase) {
       const key = read(text, passphrase)
-      const fit = (alg === undefined ? DPOP_ALGORITHMS : [alg]).find((name) => key.algs.includes(name))
-      if (fit === undefined) throw failed('key.algorithm', 'the key does not support this algorithm, or has a size that is not allowed')
-      const native = wasm.NativeDpopKey.of(fit, publicText(key), key.signer)
+      const supported = (alg === undefined ? DPOP_ALGORITHMS : [alg]).find((name) => key.algs.includes(name))
+      if (supported === undefined) throw failed('key.algorithm', 'the key does not support this algorithm, or has a size that is not allowed')
+      const native = wasm.NativeDpopKey.of(supported, publicText(key), key.signer)
       privates.set(native, key)
       return native
     },

@@ -26,8 +26,8 @@ const decodeBase64url = (text) => Array.from(atob(text.replaceAll('-', '+').repl
 /** A DER INTEGER of these unsigned big-endian bytes, in its shortest form. */
 function integerElement(bytes) {
   const first = bytes.findIndex((byte) => byte !== 0)
-  const short = first < 0 ? [0] : bytes.slice(first)
-  return element(INTEGER, short[0] < 0x80 ? short : [0, ...short])
+  const withoutZeros = first < 0 ? [0] : bytes.slice(first)
+  return element(INTEGER, withoutZeros[0] < 0x80 ? withoutZeros : [0, ...withoutZeros])
 }
 
 /** The content of the OCTET STRING `privateKey`, in the format of the key type: RFC 8017 appendix A.1.2, RFC 5915 section 3, RFC 8410 section 7. */

@@ -18,7 +18,7 @@ class KeyError extends Error {
 }
 
 const malformed = () => new KeyError('key.malformed', 'neither a private key in PEM (PKCS#8, PKCS#1, SEC1) nor a private JWK (of RSA, with two primes and their exponents)')
-const unfit = () => new KeyError('key.algorithm', 'the key does not support this algorithm, or has a size that is not allowed')
+const unsuitableKey = () => new KeyError('key.algorithm', 'the key does not support this algorithm, or has a size that is not allowed')
 const otherwiseUsed = () => new KeyError('key.algorithm', "the key's use or key_ops does not permit this")
 const encrypted = () => new KeyError('key.encrypted', '')
 const ENCRYPTED = 'ENCRYPTED PRIVATE KEY'
@@ -106,7 +106,7 @@ function ecJwk(der, named) {
   const parts = sequence(der)
   const privatePart = parts.find(({ tag }) => tag === CONTEXT_0)
   const curve = CURVES[hex(named ?? findContent(elements(privatePart?.content ?? new Uint8Array()), OBJECT_IDENTIFIER))]
-  if (curve === undefined) throw unfit()
+  if (curve === undefined) throw unsuitableKey()
   const { crv, length } = curve
   const d = findContent(parts, OCTET_STRING)
   const jwk = { kty: 'EC', crv, d: base64url(d) }
@@ -130,7 +130,7 @@ function pkcs8Jwk(der) {
       const publicBits = parts.find(({ tag }) => tag === CONTEXT_1_BIT_STRING)
       return publicBits === undefined ? jwk : { ...jwk, x: base64url(publicBits.content.subarray(1)) }
     }
-    default: throw unfit()
+    default: throw unsuitableKey()
   }
 }
 
@@ -148,7 +148,7 @@ function parsePem(text, decrypt) {
     case 'PRIVATE KEY': return { jwk: pkcs8Jwk(der), pkcs8: der }
     case 'RSA PRIVATE KEY': return { jwk: rsaJwk(der) }
     case 'EC PRIVATE KEY': return { jwk: ecJwk(der) }
-    default: throw unfit()
+    default: throw unsuitableKey()
   }
 }
 
@@ -248,13 +248,13 @@ function inspectJwk(jwk) {
     if (jwk.oth !== undefined) throw malformed()
     const { length } = decodeMember(jwk.n)
     for (const name of RSA_MEMBERS) decodeMember(jwk[name])
-    if (length < RSA_BYTES.least || length > RSA_BYTES.most) throw unfit()
+    if (length < RSA_BYTES.least || length > RSA_BYTES.most) throw unsuitableKey()
     return { algs: RSA_ALGORITHMS, members: ['kty', ...RSA_MEMBERS] }
   }
   const isEd = jwk.kty === 'OKP'
   if (!isEd && jwk.kty !== 'EC') throw malformed()
   const curve = isEd ? jwk.crv === 'Ed25519' && ED25519 : Object.values(CURVES).find(({ crv }) => crv === jwk.crv)
-  if (!curve) throw unfit()
+  if (!curve) throw unsuitableKey()
   const numbers = isEd ? ['d', 'x'] : ['d', 'x', 'y']
   for (const name of numbers) {
     const isThere = name === 'd' || jwk[name] !== undefined

@@ -43,7 +43,7 @@ function finishVisit({ reply, user }, request, response, next) {
   return next()
 }
 
-/** Handles a request, at once if nobody has to be asked; errors go to the application's error handler. */
+/** Handles a request, synchronously if it has to wait for nothing; errors go to the application's error handler. */
 function visitRequest(site, options, request, response, next) {
   let outcome
   try {

@@ -53,7 +53,7 @@ function readTransport({ OAUTH_TRANSPORT: transport }) {
   return transport
 }
 
-/** When UserInfo is asked. */
+/** The values of OAUTH_USERINFO: when UserInfo is requested. */
 function readUserinfo({ OAUTH_USERINFO: value }) {
   if (!value) return undefined
   if (value !== 'never' && value !== 'when_missing') throw setupError('OAUTH_USERINFO must be never or when_missing')

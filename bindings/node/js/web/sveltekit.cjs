@@ -22,8 +22,8 @@ function decoded(pathname) {
 /** A route's id without its groups, which no path contains. SvelteKit shows this page, regardless of the URL. */
 const pathOfRoute = (route) => route?.id?.replace(/\/\([^/]+\)(?=\/|$)/g, '') ?? ''
 
-/** How far a page is below a listed path; infinite if it is not. */
-const distance = (path, page) => (isBelow(path, page) ? page.length - path.replace(/\/$/, '').length : Infinity)
+/** The number of characters by which a page's path exceeds a listed path; infinite if the page is not below it. */
+const extraLength = (path, page) => (isBelow(path, page) ? page.length - path.replace(/\/$/, '').length : Infinity)
 
 const findRequirements = (protect) =>
   (typeof protect === 'string' || Array.isArray(protect) ? [protect].flat().map((path) => [path, {}]) : Object.entries(protect))
@@ -37,7 +37,7 @@ function requirementsByPath(protect, encodedBase) {
   const base = decoded(encodedBase)
   const listed = findRequirements(protect).map(([path, need]) => [decoded(path), need])
   const nearest = (paths) => {
-    const found = listed.map(([path, need]) => [Math.min(...paths.map((page) => distance(path, page))), need])
+    const found = listed.map(([path, need]) => [Math.min(...paths.map((page) => extraLength(path, page))), need])
     return found.filter(([far]) => far < Infinity).sort(([a], [b]) => a - b)[0]?.[1]
   }
   return ({ url, route }) => {

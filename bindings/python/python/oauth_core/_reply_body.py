@@ -41,7 +41,7 @@ class Body:
             raise ValueError(f"the response is compressed, which was not requested: {printable}")
         self._unpack = zlib.decompressobj(_GZIP_OR_ZLIB)
 
-    def takes(self, chunk: bytes) -> bool:
+    def add(self, chunk: bytes) -> bool:
         """Adds a chunk. Returns whether the limit has not been exceeded."""
         self._is_empty = self._is_empty and not chunk
         if self._unpack is None:

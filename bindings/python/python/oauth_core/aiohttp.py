@@ -49,8 +49,8 @@ class Auth(Attacher):
             try:
                 step = call.reply(response.status, response.headers.items())
                 if step[0] == "peek":
-                    short = self._is_short(response.headers, step[1])
-                    step = call.body(await response.read() if short else b"")
+                    is_short = self._is_short(response.headers, step[1])
+                    step = call.body(await response.read() if is_short else b"")
             except BaseException:
                 response.release()
                 raise

@@ -118,7 +118,7 @@ def _send(step: Send, http: HttpClient) -> StepResult:
     with http.stream(*_arguments(step), **_options(step)) as response:
         body = Body(response)
         for chunk in response.iter_bytes() if body.is_unpacked else response.iter_raw():
-            if not body.takes(chunk):
+            if not body.add(chunk):
                 break
         return response.status_code, response.headers.raw, body.bytes()
 
@@ -160,7 +160,7 @@ async def _asend(step: Send, http: AsyncHttpClient) -> StepResult:
     async with http.stream(*_arguments(step), **_options(step)) as response:
         body = Body(response)
         async for chunk in response.aiter_bytes() if body.is_unpacked else response.aiter_raw():
-            if not body.takes(chunk):
+            if not body.add(chunk):
                 break
         return response.status_code, response.headers.raw, body.bytes()
 

@@ -142,7 +142,7 @@ def blocking() -> None:
         assert_type(drive.run(oauth_core.discover_exchange("https://a.example"), http2), oauth_core.Server)
 
 
-def elsewhere(client: oauth_core.Client) -> None:
+def device_grants(client: oauth_core.Client) -> None:
     code = client.device_authorization(scope="openid", purpose="sign in")
     assert_type(code, oauth_core.DeviceAuthorizationResponse)
     assert_type(code.verification_uri_complete, "str | None")
@@ -214,7 +214,7 @@ def replay(client: oauth_core.Client) -> drive.Moment:
     return moment
 
 
-def kept(client: oauth_core.Client, store: stores.Store) -> Generator[drive.Task, drive.TaskResult, str]:
+def stored_grants(client: oauth_core.Client, store: stores.Store) -> Generator[drive.Task, drive.TaskResult, str]:
     shared: list[stores.Store] = [stores.FileStore("grants"), stores.RedisStore("redis://localhost")]
     client.client_credentials(store=shared[0])
     assert_type(stores.FileStore("grants").keys(), list[str])
@@ -257,7 +257,7 @@ def sealed(store: stores.Store) -> None:
     stores.SealedStore(store, object())  # type: ignore[arg-type]
 
 
-def what_next(error: oauth_core.OAuthError) -> Advice:
+def error_handling(error: oauth_core.OAuthError) -> Advice:
     assert_type(error.retry_after, "float | None")
     assert_type(error.code, ErrorCode)
     denied: oauth_core.DeniedError = oauth_core.DeniedError("no", code="denied.invalid_grant")

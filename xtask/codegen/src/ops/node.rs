@@ -21,7 +21,7 @@ pub(crate) fn module(_: &str) -> Result<String, Box<dyn Error>> {
     let table = table()?;
     let mut module = format!(
         "'use strict'\n\n// {HEADER}\n// The source is crates/oauth-facade/src/op.\n\n\
-         const {{ begin, nothing, perform, recordConverter, toAuthorization, toTokens }} = require('./operation-support.cjs')\n\
+         const {{ begin, perform, recordConverter, toAuthorization, toTokens, toUndefined }} = require('./operation-support.cjs')\n\
          const {{ Record }} = require('./record.cjs')\n\nconst FINGERPRINT = '{}'\n",
         fingerprint()
     );
@@ -62,7 +62,7 @@ pub(crate) fn module(_: &str) -> Result<String, Box<dyn Error>> {
             format!(", json: [{}]", json.join(", "))
         };
         let finish = match entry.outcome {
-            Kind::Nothing => "nothing".to_owned(),
+            Kind::Nothing => "toUndefined".to_owned(),
             Kind::Tokens => "toTokens".to_owned(),
             Kind::Authorization => "toAuthorization".to_owned(),
             Kind::Record(record) => format!("recordConverter({})", record.name),

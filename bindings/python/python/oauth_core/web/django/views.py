@@ -41,17 +41,17 @@ def required(
             ended = yield from oauth_site.sign_out_steps(request.oauth_request)
         return response(ended) if isinstance(ended, Reply) else None
 
-    def guarded(view: Callable[..., Any]) -> Callable[..., Any]:
+    def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(view)
         def page(request: Any, *args: Any, **options: Any) -> Any:
             answer = drive(steps(request))
             return view(request, *args, **options) if answer is None else answer
 
         @functools.wraps(view)
-        async def later(request: Any, *args: Any, **options: Any) -> Any:
+        async def async_view(request: Any, *args: Any, **options: Any) -> Any:
             answer = await adrive(steps(request))
             return await view(request, *args, **options) if answer is None else answer
 
-        return later if is_awaited(view) else page
+        return async_view if is_awaited(view) else page
 
-    return guarded if view is None else guarded(view)
+    return decorate if view is None else decorate(view)

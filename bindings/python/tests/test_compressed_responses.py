@@ -1,4 +1,4 @@
-"""Replies that unpack to far more than they are, over HTTP clients that are not ours."""
+"""Compressed responses that expand to far more than the limit, over third-party HTTP clients."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from typing import Any
 import httpx
 import httpx2
 import pytest
-from conftest import Answer, Plain, reply, server_at
+from conftest import Answer, StubServer, reply, server_at
 
 import oauth_core
 from oauth_core import drive
 
-Start = Callable[[Answer], Plain]
+Start = Callable[[Answer], StubServer]
 TOKENS = {"access_token": "t", "token_type": "Bearer"}
 MIB = 1 << 20
 

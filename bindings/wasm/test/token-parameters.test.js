@@ -2,9 +2,9 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { handle, loaded, signedIn, toCallback, world } from './suite.js'
+import { handle, loaded, signedIn, startWorld, toCallback } from './suite.js'
 
-const harness = world()
+const harness = startWorld()
 const A = 'https://a.example/'
 const B = 'urn:b'
 const requestOptions = { resource: [A, B], audience: ['c'], tokenExtra: { expiring: '1', tag: 'x' } }

@@ -10,57 +10,57 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
-from conftest import Answer, Plain, Twin, expired, reply, server_at
-from test_flight import wait_for
+from conftest import Answer, StubServer, Twin, expired, reply, server_at
+from test_shared_request import wait_for
 
 import oauth_core
 from oauth_core import stores
 
-Start = Callable[[Answer], Plain]
+Start = Callable[[Answer], StubServer]
 Person = tuple[oauth_core.Client, oauth_core.Tokens]
 
 TOKEN = b'{"access_token":"late","token_type":"Bearer","expires_in":3600}'
 
 
-class Slow:
+class SlowEndpoint:
     """A token endpoint that responds once `open` is set."""
 
     def __init__(self, plain: Start) -> None:
         self.open = threading.Event()
         response = reply(200, TOKEN, content_type="application/json")
 
-        def held(handler: BaseHTTPRequestHandler) -> None:
+        def respond_when_open(handler: BaseHTTPRequestHandler) -> None:
             assert self.open.wait(30)
             response(handler)
 
-        self.server = plain(held)
+        self.server = plain(respond_when_open)
         self.client = oauth_core.Client(
             server_at(self.server.base), client_id="id", client_secret="secret"
         )
 
 
 @pytest.fixture
-def slow(plain: Start) -> Iterator[Slow]:
-    held = Slow(plain)
-    yield held
-    held.open.set()
+def slow(plain: Start) -> Iterator[SlowEndpoint]:
+    endpoint = SlowEndpoint(plain)
+    yield endpoint
+    endpoint.open.set()
 
 
-def test_a_caller_that_times_out_does_not_end_the_request(slow: Slow) -> None:
+def test_a_caller_that_times_out_does_not_end_the_request(slow: SlowEndpoint) -> None:
     source = slow.client.client_credentials()
     with ThreadPoolExecutor(1) as pool:
-        patient = pool.submit(source.token)
+        waiting = pool.submit(source.token)
         for _ in range(2):
             with pytest.raises(oauth_core.LostError) as caught:
                 source.token(timeout=0.02)
             assert (caught.value.code, caught.value.advice) == ("lost.timeout", "retry")
         slow.open.set()
-        assert patient.result().access_token == "late"
+        assert waiting.result().access_token == "late"
     assert source.token(timeout=0.02).access_token == "late"
     assert len(slow.server.seen) == 1
 
 
-def test_the_renewal_continues_after_every_caller_has_timed_out(slow: Slow) -> None:
+def test_the_renewal_continues_after_every_caller_has_timed_out(slow: SlowEndpoint) -> None:
     stored: list[str] = []
     source = slow.client.client_credentials(
         on_tokens=lambda tokens: stored.append(tokens.access_token)
@@ -77,7 +77,7 @@ def test_the_renewal_continues_after_every_caller_has_timed_out(slow: Slow) -> N
     assert (stored, len(slow.server.seen)) == (["late"], 1)
 
 
-def test_a_timeout_applies_to_renew_too(slow: Slow) -> None:
+def test_a_timeout_applies_to_renew_too(slow: SlowEndpoint) -> None:
     source = slow.client.client_credentials()
     dead = oauth_core.Tokens.bearer("dead")
     with pytest.raises(oauth_core.LostError) as caught:
@@ -88,7 +88,7 @@ def test_a_timeout_applies_to_renew_too(slow: Slow) -> None:
     assert len(slow.server.seen) == 1
 
 
-def test_a_timeout_applies_to_a_fixed_token_callback(slow: Slow) -> None:
+def test_a_timeout_applies_to_a_fixed_token_callback(slow: SlowEndpoint) -> None:
     def fetch_token() -> str:
         assert slow.open.wait(30)
         return "text"

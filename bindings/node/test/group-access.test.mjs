@@ -16,7 +16,7 @@ const skip = process.platform === 'win32' && 'files have no group there'
 const program = fileURLToPath(new URL('member.mjs', import.meta.url))
 
 /** A folder with the group and mode that Kubernetes gives a volume with `fsGroup`. */
-function volume(t) {
+function createVolume(t) {
   const root = mkdtempSync(path.join(tmpdir(), 'oauth-core-'))
   t.after(() => rmSync(root, { recursive: true, force: true }))
   chmodSync(root, 0o755)
@@ -38,12 +38,12 @@ async function asUser(user, task) {
 }
 
 for (const kind of ['FileStore', 'SqliteStore']) {
-  const placeIn = (folder) => (kind === 'FileStore' ? folder : path.join(folder, 'grants.db'))
+  const storePath = (folder) => (kind === 'FileStore' ? folder : path.join(folder, 'grants.db'))
 
   test(`two users of one group share a grant: ${kind}`, { skip }, async (t) => {
-    const folder = volume(t)
+    const folder = createVolume(t)
     const member = async (user, verb, ...args) => {
-      const result = await asUser(user, { kind, place: placeIn(folder), verb, args })
+      const result = await asUser(user, { kind, place: storePath(folder), verb, args })
       assert.equal(result.message, undefined)
       return result.said
     }
@@ -59,8 +59,8 @@ for (const kind of ['FileStore', 'SqliteStore']) {
   })
 
   test(`users outside the group and world-writable folders are rejected: ${kind}`, { skip }, async (t) => {
-    const folder = volume(t)
-    const task = { kind, place: placeIn(folder), verb: 'load', args: ['k'] }
+    const folder = createVolume(t)
+    const task = { kind, place: storePath(folder), verb: 'load', args: ['k'] }
     assert.equal((await asUser(ANN, { ...task, access: undefined })).code, 'store.setup')
     if (isRoot) {
       const { code, message } = await asUser(BEN, { ...task, groups: [] })
@@ -68,7 +68,7 @@ for (const kind of ['FileStore', 'SqliteStore']) {
       assert.match(message, /a group that this process is not in/)
     }
     chmodSync(folder, 0o2777)
-    assert.throws(() => new core[kind](placeIn(folder), { access: 'group' }), (error) => {
+    assert.throws(() => new core[kind](storePath(folder), { access: 'group' }), (error) => {
       assert.ok(error instanceof MisuseError)
       return /all may write to it/.test(error.message)
     })
@@ -77,6 +77,6 @@ for (const kind of ['FileStore', 'SqliteStore']) {
 
 test('an unknown access mode is rejected', (t) => {
   for (const Store of [FileStore, SqliteStore]) {
-    assert.throws(() => new Store(path.join(volume(t), 'grants'), { access: 'all' }), TypeError)
+    assert.throws(() => new Store(path.join(createVolume(t), 'grants'), { access: 'all' }), TypeError)
   }
 })

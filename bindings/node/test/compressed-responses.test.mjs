@@ -28,8 +28,8 @@ test('responses are requested uncompressed and uncached, but decompressed if nec
   for (const [coding, pack] of Object.entries(CODINGS)) {
     const { base, seen } = await serverReplying(pack(TOKENS), coding)
     let requestInit
-    const spy = (url, init) => fetch(url, requestInit = init)
-    assert.equal((await run(exchangeAt(base), { fetch: spy })).accessToken, 't', coding)
+    const recordingFetch = (url, init) => fetch(url, requestInit = init)
+    assert.equal((await run(exchangeAt(base), { fetch: recordingFetch })).accessToken, 't', coding)
     assert.equal(seen[0]['accept-encoding'], 'identity')
     assert.equal(requestInit.cache, 'no-store')
   }
@@ -41,8 +41,8 @@ test('a body that decompresses to more than a mebibyte is too large', async () =
     assert.ok(pack(exact).length < 10_000)
     const reply = await serverReplying(pack(exact), coding)
     assert.equal((await run(exchangeAt(reply.base))).accessToken, 't', coding)
-    const bad = await serverReplying(pack(exact + ' '), coding)
-    const error = await rejection(run(exchangeAt(bad.base)))
+    const tooLarge = await serverReplying(pack(exact + ' '), coding)
+    const error = await rejection(run(exchangeAt(tooLarge.base)))
     assert.ok(error instanceof MalformedError, coding)
     assert.equal(error.code, 'reply.too_large')
   }
@@ -61,15 +61,15 @@ test('an unrequested expensive encoding is not decompressed', async () => {
 test('reading a response takes at most 16 MiB of memory', { skip: process.platform !== 'linux' }, async () => {
   const reply = await serverReplying(TOKENS)
   const text = JSON.stringify({ access_token: 't', token_type: 'Bearer', x: 'x'.repeat(MIB - 80) })
-  const shapes = [
+  const bodies = [
     ...Object.entries({ ...CODINGS, br: brotliCompressSync }).map(([coding, pack]) => [coding, pack(Buffer.alloc(64 * MIB, ' '))]),
     [undefined, text],
     [undefined, '[' + '[],'.repeat(MIB / 4) + '0]'],
   ]
-  for (const [coding, body] of shapes) {
-    const bad = await serverReplying(body, coding)
+  for (const [coding, body] of bodies) {
+    const hostile = await serverReplying(body, coding)
     for (const transport of ['fetch', 'native']) {
-      const args = ['--input-type=module', '--eval', PEAK, transport, reply.base, bad.base]
+      const args = ['--input-type=module', '--eval', PEAK, transport, reply.base, hostile.base]
       // The least of three: a peak includes garbage that has not been collected yet.
       let least = Infinity
       for (let attempts = 0; attempts < 3 && least > 16 << 10; attempts++) {

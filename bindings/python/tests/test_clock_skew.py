@@ -1,4 +1,7 @@
-"""Servers with another clock: a proof rejected by its time is retried once with the time of their Date header (RFC 9449 section 11.1)."""
+"""Servers with a different clock.
+
+A DPoP proof rejected for its time is created again, with the time of the Date header (RFC 9449 section 11.1).
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ import httpx
 import jwt
 import pytest
 import requests
-from conftest import Answer, Plain, reply
+from conftest import Answer, StubServer, reply
 
 import oauth_core
 import oauth_core.httpx
@@ -21,8 +24,8 @@ import oauth_core.requests
 HOUR = 3600
 
 
-class Skewed:
-    """A token endpoint and an API whose clock is ahead by so many seconds, and moves by `drift` with each refusal."""
+class SkewedServer:
+    """A token endpoint and an API whose clock is `ahead` seconds fast, and `drift` seconds more after each refusal."""
 
     def __init__(self, ahead: int, drift: int = 0) -> None:
         self.ahead = ahead
@@ -31,10 +34,10 @@ class Skewed:
 
     def __call__(self, request: Any) -> None:
         server_time = int(time.time())
-        there = server_time + self.ahead
-        issued = jwt.decode(request.headers["DPoP"], options={"verify_signature": False})["iat"]
+        server_clock = server_time + self.ahead
+        issued_at = jwt.decode(request.headers["DPoP"], options={"verify_signature": False})["iat"]
         is_token = request.path == "/token"
-        if abs(issued - there) <= 60:
+        if abs(issued_at - server_clock) <= 60:
             response_body: dict[str, Any] = {"access_token": "a~t", "token_type": "DPoP", "expires_in": 600}
             status, body, more = 200, response_body if is_token else {"well": True}, {}
         else:
@@ -42,11 +45,11 @@ class Skewed:
             status, body = 400 if is_token else 401, {"error": "invalid_dpop_proof"}
             more = {} if is_token else {"WWW-Authenticate": 'DPoP error="invalid_dpop_proof"'}
         self.seen.append((request.path, status))
-        request.date_time_string = lambda: formatdate(there, usegmt=True)
+        request.date_time_string = lambda: formatdate(server_clock, usegmt=True)
         reply(status, json.dumps(body).encode(), content_type="application/json", **more)(request)
 
 
-def source_of(base: str) -> Any:
+def source_at(base: str) -> Any:
     metadata = {"issuer": base, "token_endpoint": f"{base}/token"}
     client = oauth_core.Client(
         oauth_core.Server.from_metadata(base, metadata, transport="loopback_http"),
@@ -59,12 +62,12 @@ def source_of(base: str) -> Any:
 
 @pytest.mark.parametrize("ahead", [HOUR, -HOUR])
 def test_the_clock_of_the_server_is_learned_from_one_rejected_proof(
-    plain: Callable[[Answer], Plain], ahead: int
+    plain: Callable[[Answer], StubServer], ahead: int
 ) -> None:
     for way in ("own", "httpx", "requests"):
-        server = Skewed(ahead)
+        server = SkewedServer(ahead)
         base = plain(server).base
-        source = source_of(base)
+        source = source_at(base)
 
         def call() -> Any:
             url, origins = f"{base}/things", [base]
@@ -87,20 +90,22 @@ def test_the_clock_of_the_server_is_learned_from_one_rejected_proof(
         ], way
 
 
-def test_a_second_rejection_of_the_proof_by_the_token_endpoint_is_an_error(plain: Callable[[Answer], Plain]) -> None:
+def test_a_second_rejection_of_the_proof_by_the_token_endpoint_is_an_error(
+    plain: Callable[[Answer], StubServer]
+) -> None:
     """A clock that changes with each reply would otherwise cause endless retries."""
-    server = Skewed(HOUR, drift=HOUR)
-    source = source_of(plain(server).base)
+    server = SkewedServer(HOUR, drift=HOUR)
+    source = source_at(plain(server).base)
     with pytest.raises(oauth_core.DeniedError) as error:
         source.token()
     assert error.value.code == "denied.invalid_dpop_proof"
     assert server.seen == [("/token", 400)] * 2
 
 
-def test_a_second_rejection_of_the_proof_by_the_api_is_returned(plain: Callable[[Answer], Plain]) -> None:
-    server = Skewed(0)
+def test_a_second_rejection_of_the_proof_by_the_api_is_returned(plain: Callable[[Answer], StubServer]) -> None:
+    server = SkewedServer(0)
     base = plain(server).base
-    source = source_of(base)
+    source = source_at(base)
     source.token()
     server.ahead = server.drift = HOUR
     server.seen.clear()

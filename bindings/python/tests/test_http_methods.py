@@ -9,18 +9,18 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from conftest import Answer, Plain, reply
+from conftest import Answer, StubServer, reply
 
 import oauth_core
 
-Start = Callable[[Answer], Plain]
+Start = Callable[[Answer], StubServer]
 
-BARE = ["get", "delete"]
+WITHOUT_BODY = ["get", "delete"]
 WITH_BODY = ["post", "put", "patch"]
 SOURCES = ["grant", "fixed", "api"]
 
 
-def caller(kind: str, base: str) -> tuple[Any, dict[str, Any]]:
+def make_sender(kind: str, base: str) -> tuple[Any, dict[str, Any]]:
     """An object that sends requests, and the keywords that each request needs."""
     fixed = oauth_core.fixed_token("a-token", origins=[base], transport="loopback_http")
     if kind == "fixed":
@@ -30,28 +30,28 @@ def caller(kind: str, base: str) -> tuple[Any, dict[str, Any]]:
     metadata = {"issuer": base, "token_endpoint": f"{base}/token"}
     server = oauth_core.Server.from_metadata(base, metadata, transport="loopback_http")
     client = oauth_core.Client(server, client_id="id", client_secret="secret")
-    # It cannot be renewed.
+    # `Tokens.bearer` cannot be renewed: these have a refresh token.
     tokens = json.loads(oauth_core.Tokens.bearer("a-token").serialize())
     tokens |= {"issuer": base, "client_id": "id", "refresh_token": "r", "refresh_scope": ""}
     source = client.source(oauth_core.Tokens.deserialize(json.dumps(tokens)))
     return source, {"origins": [base]}
 
 
-def sent(sender: Any, verb: str, url: str, **options: Any) -> list[oauth_core.Response]:
+def send_both_ways(sender: Any, verb: str, url: str, **options: Any) -> list[oauth_core.Response]:
     """The replies to one request, sent from this thread and from a task."""
-    later = getattr(sender, f"a{verb}")
+    coroutine = getattr(sender, f"a{verb}")
     return [
         getattr(sender, verb)(url, **options),
-        asyncio.run(asyncio.wait_for(later(url, **options), 30)),
+        asyncio.run(asyncio.wait_for(coroutine(url, **options), 30)),
     ]
 
 
 @pytest.mark.parametrize("kind", SOURCES)
-@pytest.mark.parametrize("verb", BARE + WITH_BODY)
+@pytest.mark.parametrize("verb", WITHOUT_BODY + WITH_BODY)
 def test_each_method_sends_the_token(plain: Start, kind: str, verb: str) -> None:
     server = plain(reply(200, b"done"))
-    sender, options = caller(kind, server.base)
-    for response in sent(sender, verb, f"{server.base}/things/1", **options):
+    sender, options = make_sender(kind, server.base)
+    for response in send_both_ways(sender, verb, f"{server.base}/things/1", **options):
         assert (response.status, response.content) == (200, b"done")
     assert len(server.seen) == 2
     for method, path, headers, body in server.seen:
@@ -63,11 +63,11 @@ def test_each_method_sends_the_token(plain: Start, kind: str, verb: str) -> None
 @pytest.mark.parametrize("verb", WITH_BODY)
 def test_a_body_is_bytes_or_json(plain: Start, kind: str, verb: str) -> None:
     server = plain(reply(200))
-    sender, options = caller(kind, server.base)
+    sender, options = make_sender(kind, server.base)
     url, value = f"{server.base}/things", {"name": "Zoë", "of": [1, None, 2.5]}
-    sent(sender, verb, url, content=b"\x00raw", **options)
-    sent(sender, verb, url, json=value, **options)
-    sent(sender, verb, url, json=value, headers={"Content-Type": "application/x+json"}, **options)
+    send_both_ways(sender, verb, url, content=b"\x00raw", **options)
+    send_both_ways(sender, verb, url, json=value, **options)
+    send_both_ways(sender, verb, url, json=value, headers={"Content-Type": "application/x+json"}, **options)
     bodies = [body for _, _, _, body in server.seen]
     types = [headers.get("content-type") for _, _, headers, _ in server.seen]
     assert bodies[:2] == [b"\x00raw"] * 2
@@ -79,9 +79,9 @@ def test_a_body_is_bytes_or_json(plain: Start, kind: str, verb: str) -> None:
 @pytest.mark.parametrize("verb", WITH_BODY)
 def test_a_form_is_sent_urlencoded(plain: Start, kind: str, verb: str) -> None:
     server = plain(reply(200))
-    sender, options = caller(kind, server.base)
+    sender, options = make_sender(kind, server.base)
     form = {"name": "Zoë & co", "of": ["a", 2], "none": []}
-    sent(sender, verb, f"{server.base}/things", data=form, **options)
+    send_both_ways(sender, verb, f"{server.base}/things", data=form, **options)
     assert len(server.seen) == 2
     for _, _, headers, body in server.seen:
         assert headers["content-type"] == "application/x-www-form-urlencoded"
@@ -91,7 +91,7 @@ def test_a_form_is_sent_urlencoded(plain: Start, kind: str, verb: str) -> None:
 @pytest.mark.parametrize("kind", SOURCES)
 def test_parameters_are_appended_to_the_query(plain: Start, kind: str) -> None:
     server = plain(reply(200))
-    sender, options = caller(kind, server.base)
+    sender, options = make_sender(kind, server.base)
     params = {"q": "a b&c", "page": 2}
     for end in ("", "?", "?x=1", "?x=1&"):
         sender.get(f"{server.base}/things{end}", params=params, **options)
@@ -108,7 +108,7 @@ def test_parameters_are_appended_to_the_query(plain: Start, kind: str) -> None:
 @pytest.mark.parametrize("kind", SOURCES)
 def test_several_bodies_or_a_body_of_get_are_rejected(plain: Start, kind: str) -> None:
     server = plain(reply(200))
-    sender, options = caller(kind, server.base)
+    sender, options = make_sender(kind, server.base)
     with pytest.raises(TypeError, match="one of content, data and json"):
         sender.post(f"{server.base}/things", content=b"a", json=1, **options)
     with pytest.raises(TypeError):
@@ -121,7 +121,7 @@ def test_several_bodies_or_a_body_of_get_are_rejected(plain: Start, kind: str) -
 
 def test_a_request_to_another_origin_is_rejected(plain: Start) -> None:
     server, other = plain(reply(200)), plain(reply(200))
-    sender, options = caller("grant", server.base)
+    sender, options = make_sender("grant", server.base)
     with pytest.raises(oauth_core.MisuseError) as caught:
         sender.post(f"{other.base}/things", json=1, **options)
     assert caught.value.code == "resource.origin_not_allowed"
@@ -143,7 +143,7 @@ def test_raise_for_status_raises_an_error_response(
 ) -> None:
     headers = {} if challenge is None else {"www_authenticate": challenge}
     server = plain(reply(status, b"a-token", **headers))
-    sender, options = caller("grant", server.base)
+    sender, options = make_sender("grant", server.base)
     response = sender.get(f"{server.base}/things", **options)
     assert response.status == status
     with pytest.raises(oauth_core.DeniedError) as caught:
@@ -156,7 +156,7 @@ def test_raise_for_status_raises_an_error_response(
 
 def test_a_429_error_contains_retry_after(plain: Start) -> None:
     server = plain(reply(429, retry_after="7"))
-    sender, options = caller("grant", server.base)
+    sender, options = make_sender("grant", server.base)
     response = sender.get(f"{server.base}/things", on_rate_limit="pass", **options)
     with pytest.raises(oauth_core.DeniedError) as caught:
         response.raise_for_status()
@@ -166,6 +166,6 @@ def test_a_429_error_contains_retry_after(plain: Start) -> None:
 @pytest.mark.parametrize("status", [200, 204, 299, 302, 304])
 def test_raise_for_status_returns_success_and_redirect_responses(plain: Start, status: int) -> None:
     server = plain(reply(status, location="https://elsewhere.example/"))
-    sender, options = caller("grant", server.base)
+    sender, options = make_sender("grant", server.base)
     response = sender.delete(f"{server.base}/things", **options)
     assert response.status == status and response.raise_for_status() is response

@@ -1,4 +1,4 @@
-// What tokens are for: resources, audiences, and a provider's own parameters.
+// Additional parameters of token requests: resources, audiences, and those of a provider.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { core, listen, rejection, serverAt } from './helper.mjs'
@@ -8,9 +8,14 @@ const { Client, MemoryStore, Grants } = core
 const [A, B] = ['https://a.example/', 'urn:b']
 const args = { resource: [A, B], audience: ['c'], extra: { expiring: '1', tag: ['x', 'y'] } }
 const SENT = [['resource', A], ['resource', B], ['audience', 'c'], ['expiring', '1'], ['tag', 'x'], ['tag', 'y']]
-const OF_GRANT = ['grant_type', 'code', 'code_verifier', 'redirect_uri', 'refresh_token', 'scope', 'username', 'password']
+const GRANT_PARAMETERS = [
+  'grant_type', 'code', 'code_verifier', 'redirect_uri', 'refresh_token', 'scope', 'username', 'password',
+]
 
-/** A client whose server gives another token each time, and what the last request had beyond its grant. */
+/**
+ * A client whose server issues a new token for each request, and the parameters of the last request except those of its
+ * grant.
+ */
 async function start() {
   const bodies = []
   const base = await listen(async (request, reply) => {
@@ -23,23 +28,24 @@ async function start() {
     reply.end(JSON.stringify(tokens))
   })
   const client = new Client(serverAt(base), { clientId: 'app', clientSecret: 's3cret' })
-  const sent = () => [...new URLSearchParams(bodies.at(-1))].filter(([name]) => !OF_GRANT.includes(name))
-  return { client, sent, bodies }
+  const sentParameters = () =>
+    [...new URLSearchParams(bodies.at(-1))].filter(([name]) => !GRANT_PARAMETERS.includes(name))
+  return { client, sentParameters, bodies }
 }
 
 test("each client credentials request sends the resources, audiences and extra parameters", async () => {
-  const { client, sent, bodies } = await start()
+  const { client, sentParameters, bodies } = await start()
   const source = client.clientCredentials(args)
   const token = await source.token()
-  assert.deepEqual(sent(), SENT)
+  assert.deepEqual(sentParameters(), SENT)
   source.invalidate(token)
   await source.token()
   assert.equal(bodies.length, 2)
-  assert.deepEqual(sent(), SENT)
+  assert.deepEqual(sentParameters(), SENT)
 })
 
 test('a login and each renewal send the requested resources, audiences and extra parameters', async () => {
-  const { client, sent } = await start()
+  const { client, sentParameters } = await start()
   const { extra: tokenExtra, ...where } = args
   const redirectUri = 'https://app.example/cb'
   const { url, flow } = client.authorize({ redirectUri, ...where, extra: { prompt: 'login' }, tokenExtra })
@@ -48,15 +54,15 @@ test('a login and each renewal send the requested resources, audiences and extra
   assert.equal(url.searchParams.get('prompt'), 'login')
   assert(!url.searchParams.has('expiring') && !url.searchParams.has('tag'))
   const tokens = await client.redeem(flow, `${redirectUri}?code=c0de&state=${url.searchParams.get('state')}`)
-  assert.deepEqual(sent(), SENT)
+  assert.deepEqual(sentParameters(), SENT)
   await client.refresh({ tokens, resource: [A], extra: { tag: 'z' } })
-  assert.deepEqual(sent(), [['resource', A], ['tag', 'z']])
+  assert.deepEqual(sentParameters(), [['resource', A], ['tag', 'z']])
   await client.password({ username: 'u', password: 'p', ...args })
-  assert.deepEqual(sent(), SENT)
+  assert.deepEqual(sentParameters(), SENT)
   const source = client.source(tokens, args)
   source.invalidate(await source.token())
   await source.token()
-  assert.deepEqual(sent(), SENT)
+  assert.deepEqual(sentParameters(), SENT)
 })
 
 test('resources, audiences and extra parameters identify a grant regardless of their order', async () => {
@@ -79,7 +85,7 @@ test('resources, audiences and extra parameters identify a grant regardless of t
 })
 
 test('an unused grant is renewed with the parameters of its original request', async () => {
-  const { client, sent, bodies } = await start()
+  const { client, sentParameters, bodies } = await start()
   const store = new MemoryStore()
   const sessions = new Grants(client, store)
   await sessions.logIn('ann', await client.password({ username: 'u', password: 'p' }), args)
@@ -92,7 +98,7 @@ test('an unused grant is renewed with the parameters of its original request', a
   const outcome = await new Grants(client, store).renewIdle(24 * 3600 * 1000)
   assert.deepEqual(outcome, { renewed: 1, failed: [] })
   assert.equal(bodies.length, 2)
-  assert.deepEqual(sent(), SENT)
+  assert.deepEqual(sentParameters(), SENT)
 })
 
 test('reserved parameters and invalid resources are rejected before anything is sent', async () => {

@@ -4,24 +4,24 @@
 import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import { after, before, beforeEach, test } from 'node:test'
-import { handle, toCallback, world } from './suite.js'
+import { handle, startWorld, toCallback } from './suite.js'
 
-const harness = world({ oidc: true, script: 'fapi.mjs' })
+const harness = startWorld({ oidc: true, script: 'fapi.mjs' })
 const HOUR = 3600
 
 /** A server's clock: how far it is ahead, and by how much it moves with each refusal. What was judged by it is in `seen`. */
 const clock = { ahead: 0, drift: 0, seen: [] }
 const start = (ahead, drift) => Object.assign(clock, { ahead, drift, seen: [] })
 
-/** What a server by that clock says to a proof: nothing, or the head of a refusal. */
+/** The header fields with which a server by that clock refuses a proof; `undefined` if it accepts the proof. */
 function refusal(path, proof) {
-  const there = Math.floor(Date.now() / 1000) + clock.ahead
+  const serverTime = Math.floor(Date.now() / 1000) + clock.ahead
   const { iat } = JSON.parse(Buffer.from(proof.split('.')[1], 'base64url'))
-  const isTaken = Math.abs(iat - there) <= 60
+  const isTaken = Math.abs(iat - serverTime) <= 60
   clock.seen.push([path, isTaken ? 'taken' : 'refused'])
   if (isTaken) return undefined
   clock.ahead += clock.drift
-  return { date: new Date(there * 1000).toUTCString(), 'content-type': 'application/json' }
+  return { date: new Date(serverTime * 1000).toUTCString(), 'content-type': 'application/json' }
 }
 
 const cors = () => ({

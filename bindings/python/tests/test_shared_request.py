@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler
 
 import pytest
-from conftest import Answer, Plain, Twin, expired, reply, server_at
+from conftest import Answer, StubServer, Twin, expired, reply, server_at
 
 import oauth_core
 
@@ -59,15 +59,15 @@ def test_threads_and_tasks_with_a_rejected_token_share_one_request(
     generic: Twin, client: oauth_core.Client
 ) -> None:
     source = client.client_credentials()
-    dead = source.token()
+    rejected = source.token()
 
     async def main() -> set[str]:
-        ours = [source.arenew(dead) for _ in range(100)]
-        theirs = [asyncio.to_thread(source.renew, dead) for _ in range(50)]
-        return {token.access_token for token in await asyncio.gather(*ours, *theirs)}
+        in_tasks = [source.arenew(rejected) for _ in range(100)]
+        in_threads = [asyncio.to_thread(source.renew, rejected) for _ in range(50)]
+        return {token.access_token for token in await asyncio.gather(*in_tasks, *in_threads)}
 
     renewed = asyncio.run(main())
-    assert len(renewed) == 1 and dead.access_token not in renewed
+    assert len(renewed) == 1 and rejected.access_token not in renewed
     assert generic.counters["token_requests"] == 2
 
 
@@ -121,7 +121,7 @@ def test_closing_the_event_loop_does_not_end_the_renewal(generic: Twin, person: 
 
 
 def test_an_error_reaches_all_waiters_and_the_next_caller_retries(
-    plain: Callable[[Answer], Plain],
+    plain: Callable[[Answer], StubServer],
 ) -> None:
     refuse = reply(503)
 
@@ -149,7 +149,7 @@ def test_an_error_reaches_all_waiters_and_the_next_caller_retries(
     assert len(server.seen) == 2
 
 
-def test_retry_after_is_absent_if_retrying_cannot_help(plain: Callable[[Answer], Plain]) -> None:
+def test_retry_after_is_absent_if_retrying_cannot_help(plain: Callable[[Answer], StubServer]) -> None:
     refused = reply(401, b'{"error":"invalid_client"}', content_type="application/json")
     server = plain(refused)
     client = oauth_core.Client(server_at(server.base), client_id="id", client_secret="secret")
@@ -163,7 +163,7 @@ def test_retry_after_is_absent_if_retrying_cannot_help(plain: Callable[[Answer],
     assert error.repeated and "next attempt in" in str(error)
 
 
-def test_the_servers_retry_delay_is_respected(plain: Callable[[Answer], Plain]) -> None:
+def test_the_servers_retry_delay_is_respected(plain: Callable[[Answer], StubServer]) -> None:
     server = plain(reply(503, retry_after="70"))
     client = oauth_core.Client(server_at(server.base), client_id="id", client_secret="secret")
     source = client.client_credentials()

@@ -1,4 +1,4 @@
-"""What tokens are for: resources, audiences, and a provider's own parameters."""
+"""Additional parameters of token requests: resources, audiences, and those of a provider."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from conftest import Plain, server_at
+from conftest import StubServer, server_at
 
 import oauth_core
 from oauth_core import stores
 
-Start = Callable[[Callable[[BaseHTTPRequestHandler], None]], Plain]
+Start = Callable[[Callable[[BaseHTTPRequestHandler], None]], StubServer]
 
 A, B = "https://a.example/", "urn:b"
 EXTRA = {"expiring": "1", "tag": ["x", "y"]}
@@ -27,7 +27,7 @@ SENT = [
 ]
 
 
-class Tokens:
+class TokenEndpoint:
     """Returns a different token for each request."""
 
     def __init__(self) -> None:
@@ -50,35 +50,35 @@ class Tokens:
 
 
 @pytest.fixture
-def server(plain: Start) -> Plain:
-    return plain(Tokens())
+def server(plain: Start) -> StubServer:
+    return plain(TokenEndpoint())
 
 
 @pytest.fixture
-def client(server: Plain) -> oauth_core.Client:
+def client(server: StubServer) -> oauth_core.Client:
     return oauth_core.Client(server_at(server.base), client_id="app", client_secret="s3cret")
 
 
-def sent(server: Plain) -> list[tuple[str, str]]:
-    """What the last request had beyond its grant."""
-    of_grant = {"grant_type", "code", "code_verifier", "redirect_uri", "refresh_token", "scope"}
-    of_grant |= {"username", "password"}
+def sent_parameters(server: StubServer) -> list[tuple[str, str]]:
+    """The parameters of the last request, except those of its grant."""
+    grant_parameters = {"grant_type", "code", "code_verifier", "redirect_uri", "refresh_token", "scope"}
+    grant_parameters |= {"username", "password"}
     form = parse_qsl(server.seen[-1][3].decode(), strict_parsing=True)
-    return [(name, value) for name, value in form if name not in of_grant]
+    return [(name, value) for name, value in form if name not in grant_parameters]
 
 
 def test_client_credentials_requests_send_resources_audiences_and_extra_parameters(
-    server: Plain, client: oauth_core.Client
+    server: StubServer, client: oauth_core.Client
 ) -> None:
     source = client.client_credentials(resource=[A, B], audience=["c"], extra=EXTRA)
     token = source.token()
-    assert sent(server) == SENT
+    assert sent_parameters(server) == SENT
     source.invalidate(token)
     assert source.token().access_token != token.access_token
-    assert sent(server) == SENT
+    assert sent_parameters(server) == SENT
 
 
-def test_a_login_and_each_renewal_send_the_requested_parameters(server: Plain, client: oauth_core.Client) -> None:
+def test_a_login_and_each_renewal_send_the_requested_parameters(server: StubServer, client: oauth_core.Client) -> None:
     flow = client.authorize(
         redirect_uri="https://app.example/cb",
         resource=[A, B],
@@ -93,16 +93,16 @@ def test_a_login_and_each_renewal_send_the_requested_parameters(server: Plain, c
     assert not {"expiring", "tag"} & dict(query).keys()
     state = dict(query)["state"]
     tokens = client.redeem(flow, f"https://app.example/cb?code=c0de&state={state}")
-    assert sent(server) == SENT
+    assert sent_parameters(server) == SENT
     client.refresh(tokens=tokens, resource=[A], extra={"tag": "z"})
-    assert sent(server) == [("resource", A), ("tag", "z")]
+    assert sent_parameters(server) == [("resource", A), ("tag", "z")]
     source = client.source(tokens, resource=[A, B], audience=["c"], extra=EXTRA)
     source.invalidate(source.token())
     source.token()
-    assert sent(server) == SENT
+    assert sent_parameters(server) == SENT
 
 
-def test_resources_audiences_and_extra_parameters_identify_a_grant_in_any_order(server: Plain, client: oauth_core.Client) -> None:
+def test_resources_audiences_and_extra_parameters_identify_a_grant_in_any_order(server: StubServer, client: oauth_core.Client) -> None:
     store = stores.MemoryStore()
     first = client.client_credentials(resource=[A, B], extra=EXTRA, store=store).token()
     again = client.client_credentials(
@@ -138,7 +138,7 @@ def test_step_by_step_exchanges_send_resources_audiences_and_extra_parameters(cl
         assert form[-3:] == [("resource", A), ("audience", "c"), ("tag", "x")]
 
 
-def test_reserved_parameters_and_invalid_resources_are_rejected(server: Plain, client: oauth_core.Client) -> None:
+def test_reserved_parameters_and_invalid_resources_are_rejected(server: StubServer, client: oauth_core.Client) -> None:
     with pytest.raises(oauth_core.MisuseError) as refused:
         client.client_credentials(extra={"client_secret": "x"})
     assert refused.value.code == "form.reserved_parameter"

@@ -42,7 +42,7 @@ class Server:
         self.tokens = self.client.redeem(flow, Browser().open(flow.url))
         self.source = self.client.source(self.tokens)
 
-    def steer(self, what: str) -> None:
+    def control(self, what: str) -> None:
         urllib.request.urlopen(urllib.request.Request(f"{self.issuer}/_{what}", method="POST"))
 
     def counts(self) -> Counter[str]:
@@ -73,10 +73,10 @@ def test_the_nonce_of_the_server_may_change_while_tokens_are_in_use(server: Serv
     server.call()
 
     # All nonces replaced at once: the first caller is challenged, and all others have the new nonce, whatever library they use.
-    server.steer("nonces")
+    server.control("nonces")
     assert server.during(server.call) == {"use_dpop_nonce_at_api": 1}
 
-    def others() -> None:
+    def call_with_httpx() -> None:
         auth = oauth_core.httpx.Auth(server.source, origins=server.origins)
         with httpx.Client(auth=auth) as http:
             assert http.get(server.api).status_code == 200
@@ -84,8 +84,8 @@ def test_the_nonce_of_the_server_may_change_while_tokens_are_in_use(server: Serv
         assert requests.get(server.api, auth=again, timeout=10).status_code == 200
         assert asyncio.run(server.client.auserinfo(tokens=server.tokens, subject="somebody")).subject
 
-    assert server.during(others) == {}
-    # So it is at the token endpoint, which has others.
+    assert server.during(call_with_httpx) == {}
+    # The same holds at the token endpoint, which has its own nonces.
     tokens = server.source.token()
     assert server.during(lambda: server.source.renew(tokens)) == {"refreshes": 1, "use_dpop_nonce": 1}
     tokens = server.source.token()
@@ -93,7 +93,7 @@ def test_the_nonce_of_the_server_may_change_while_tokens_are_in_use(server: Serv
 
     def six_minutes() -> None:
         for _ in range(6):
-            server.steer("advance/60")
+            server.control("advance/60")
             server.call()
 
     # Nonces replaced over time: each response contains the next one, and no request is rejected after the first has expired.
@@ -104,7 +104,7 @@ def test_a_plugin_retries_with_the_new_nonce(server: Server) -> None:
     auth = oauth_core.httpx.Auth(server.source, origins=server.origins)
     for again in (1, 1, 0):
         if again:
-            server.steer("nonces")
+            server.control("nonces")
         with httpx.Client(auth=auth) as http:
             told = server.during(lambda: http.get(server.api).raise_for_status())  # noqa: B023
         assert told == Counter(use_dpop_nonce_at_api=again) + Counter()
@@ -112,8 +112,8 @@ def test_a_plugin_retries_with_the_new_nonce(server: Server) -> None:
 
 def test_fifty_callers_that_need_new_nonces_share_one_refresh(server: Server) -> None:
     server.call()
-    server.steer("nonces")
-    server.steer("expire")
+    server.control("nonces")
+    server.control("expire")
     barrier = threading.Barrier(CALLERS)
 
     def call(_: int) -> None:

@@ -12,8 +12,8 @@ const { Client, DpopKey, discover, privateKeyJwt } = core
 const pool = new undici.Agent({ connections: 2 })
 after(() => pool.close())
 
-/** What the requests of an API go over. */
-const ways = {
+/** The transports of API requests. */
+const transports = {
   fetch: globalThis.fetch,
   undici: (url, init) => undici.fetch(url, { ...init, dispatcher: pool }),
 }
@@ -31,8 +31,8 @@ const { clientId, clientSecret, issuer } = await generic.client()
 const server = await discover(issuer, { transport: 'loopback_http' })
 const url = `${generic.base}/api/echo`
 
-for (const [name, fetch] of Object.entries(ways)) {
-  const bound = async () => {
+for (const [name, fetch] of Object.entries(transports)) {
+  const newSource = async () => {
     const client = new Client(server, { clientId, clientSecret, dpopKey: await DpopKey.generate(), fetch })
     return client.clientCredentials({ scope: 'read write', origins: [generic.base] })
   }
@@ -41,22 +41,23 @@ for (const [name, fetch] of Object.entries(ways)) {
     text: 'a=b', parameters: new URLSearchParams({ a: 'b' }), bytes, blob: new Blob([bytes]), form: form(),
   })) {
     test(`a ${kind} body is resent for a nonce over ${name}`, async () => {
-      const source = await bound()
+      const source = await newSource()
       await source.token()
       const before = (await generic.log()).length
       const reply = await source.fetch(url, { method: 'POST', body })
       assert.equal(reply.status, 200)
       const sent = (await generic.log()).slice(before)
       assert.deepEqual(sent.map(({ method, status }) => [method, status]), [['POST', 401], ['POST', 200]])
-      const of = ({ headers }, name) => headers.find(([key]) => key === name)?.[1]
-      const bodies = sent.map((entry) => [entry.body_bytes, of(entry, 'content-type'), JSON.stringify(entry.form)])
+      const headerOf = ({ headers }, name) => headers.find(([key]) => key === name)?.[1]
+      const describe = (entry) => [entry.body_bytes, headerOf(entry, 'content-type'), JSON.stringify(entry.form)]
+      const bodies = sent.map(describe)
       assert.deepEqual(bodies[1], bodies[0])
       if (kind !== 'form') assert.equal(sent[1].body_bytes, 3)
     })
   }
 
   test(`a Request is resent for a nonce, and a stream is not: ${name}`, async () => {
-    const source = await bound()
+    const source = await newSource()
     await source.token()
     const before = (await generic.log()).length
     const post = (init) => source.fetch(url, { method: 'POST', ...init })
@@ -66,28 +67,28 @@ for (const [name, fetch] of Object.entries(ways)) {
     assert.equal((await source.fetch(new Request(url, { method: 'POST', headers: { 'x-more': '2' } }))).status, 200)
     const sent = (await generic.log()).slice(before)
     assert.deepEqual(sent.map(({ status }) => status), [401, 200, 401, 200])
-    const more = sent.map(({ headers }) => headers.find(([name]) => name === 'x-more')?.[1])
-    assert.deepEqual(more, [undefined, '1', '2', '2'])
+    const markers = sent.map(({ headers }) => headers.find(([name]) => name === 'x-more')?.[1])
+    assert.deepEqual(markers, [undefined, '1', '2', '2'])
   })
 
   test(`a POST is resent when oidc-provider requires a nonce: ${name}`, async () => {
     const { issuer, clients } = await fapiProvider()
-    const found = await discover(issuer, { transport: 'loopback_http' })
+    const server = await discover(issuer, { transport: 'loopback_http' })
     const redirectUri = 'http://127.0.0.1/callback'
     const clientAuth = privateKeyJwt(clients.security.private_key, { alg: 'ES256' })
-    const client = new Client(found, { clientId: 'security', clientAuth, dpopKey: await DpopKey.generate(), fetch })
+    const client = new Client(server, { clientId: 'security', clientAuth, dpopKey: await DpopKey.generate(), fetch })
     const { url, flow } = await client.beginAuthorization({ redirectUri, scope: 'openid', push: 'always' })
-    const home = await new Browser(({ href }) => href.startsWith(redirectUri)).open(url)
-    const source = client.source(await client.redeem(flow, home.url), { origins: [issuer] })
+    const callback = await new Browser(({ href }) => href.startsWith(redirectUri)).open(url)
+    const source = client.source(await client.redeem(flow, callback.url), { origins: [issuer] })
     const count = async () => (await (await globalThis.fetch(`${issuer}/_counters`)).json()).use_dpop_nonce_at_api
-    // UserInfo may be asked by POST (OpenID Connect Core section 5.3.1).
+    // UserInfo requests may be POST requests (OpenID Connect Core section 5.3.1).
     const post = async () => {
       const reply = await source.fetch(`${issuer}/me`, { method: 'POST', body: new URLSearchParams({ a: 'b' }) })
       return (await reply.json()).sub
     }
     assert.equal(await post(), 'somebody')
     assert.equal(await count(), 1)
-    // The nonce of before is kept, until the server has another.
+    // The nonce is reused until the server sends a new one.
     assert.equal(await post(), 'somebody')
     assert.equal(await count(), 1)
     await globalThis.fetch(`${issuer}/_nonces`, { method: 'POST' })
