@@ -20,8 +20,8 @@ class Uncloneable extends WeakSet {
 Object.setPrototypeOf(Uncloneable.prototype, Object.prototype)
 
 /**
- * An instance of a class without its constructor, uncloneable as well. The engine has no cache for such objects, so that
- * each member is added in a thousand times what it takes in a class derived from `Uncloneable`: for rare results only.
+ * An instance of a class without its constructor, uncloneable as well. Each has a layout of its own, so that adding a member
+ * takes hundreds of times as long as in a class derived from `Uncloneable`: for rare results only.
  */
 const createUncloneable = (Class) => Reflect.construct(WeakSet, [], Class)
 
