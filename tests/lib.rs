@@ -3,7 +3,7 @@
 
 use proptest::test_runner::Config;
 
-/// The number of cases of a property test: `usual`, times `PROPTEST_FACTOR` from the environment.
+/// The configuration of a property test: `usual` cases, times `PROPTEST_FACTOR` from the environment.
 pub fn cases(usual: u32) -> Config {
     let factor = std::env::var("PROPTEST_FACTOR")
         .ok()

@@ -388,7 +388,7 @@ fn satisfies(client: &Client, required_step_up: &StepUp, tokens: &Tokens) -> Res
     }
 }
 
-/// The tokens of a login that meets `wanted`.
+/// The tokens of a login that meets `required_step_up`.
 fn stepped_up(client: &Client, required_step_up: &StepUp) -> Result<Tokens, String> {
     let request = authorization_request(CALLBACK).map_err(text)?;
     let first = begun(

@@ -172,7 +172,7 @@ fn granted(
     Ok(())
 }
 
-/// Requests the scope `asked`, or refreshes a grant of it, and gets `said` in the response.
+/// Requests the scope `requested`, or refreshes a grant of it, and gets `response_scope` in the response.
 fn grant(
     runner: &mut Runner,
     rules: &Rules,

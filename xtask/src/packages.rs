@@ -30,7 +30,7 @@ pub(crate) fn web() -> Outcome {
     tests("web", "browser_twins")
 }
 
-/// Whether all packages of a release have one version: that of this program's workspace and, for a
+/// Checks that all packages of a release have one version: that of this program's workspace and, for a
 /// release, of its tag.
 pub(crate) fn version(tag: Option<&str>) -> Outcome {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap_or_default();

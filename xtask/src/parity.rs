@@ -70,7 +70,7 @@ fn bring(is_check: bool) -> Result<(), Box<dyn Error>> {
     let table_source = fs::read_to_string(root().join("tests/parity.toml"))?;
     let operations = fs::read_to_string(root().join("tests/operations.json"))?;
     let table = table::of(&table_source, &operations, &|column, name| {
-        results::is_proved(column, name)
+        results::check_passed(column, name)
     })?;
     let readme = root().join("README.md");
     let now = fs::read_to_string(&readme)?;

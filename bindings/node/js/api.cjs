@@ -251,10 +251,10 @@ function createApi({ server, loopback = false }, sources, { origins, allowance, 
   const make = () => (server
     ? native.NativeApi.ofServer(server, originTexts, Object.keys(sources), isDocumented, ownAllowance)
     : native.NativeApi.at(originTexts ?? [], loopback, ownAllowance))
-  const handle = Object.values(sources).map(Source.getClientHandle).filter((client) => client !== undefined)
+  const clientHandles = Object.values(sources).map(Source.getClientHandle).filter((client) => client !== undefined)
   const rules = expiredTokenReplies === undefined ? undefined : JSON.stringify([...expiredTokenReplies])
   const makeWithRules = () => (rules === undefined ? make() : make().withExpiredTokenReplies(rules))
-  const called = () => handle.reduce((api, client) => api.calledBy(client), makeWithRules())
+  const called = () => clientHandles.reduce((api, client) => api.calledBy(client), makeWithRules())
   return new Api(callNative(called), sources, options)
 }
 

@@ -39,8 +39,9 @@ const ignoreRejection = () => {}
 
 /**
  * Returns fresh tokens: the current ones, or those of the renewal under way. `job` contains what a renewal needs:
- * `store`, `run` for its exchange, `signIn` if it has one, and `onTokens`; `onEnded` is called when the grant has ended. With `isAlone` there is
- * no store, and the whole renewal is one exchange.
+ * `store`, `run` for its exchange, `signIn` if it has one, and `onTokens`; `onNotice` is called with each event of the
+ * grant, and `turn` waits for a slot of the renewal limits. With `isAlone` there is no store, and the whole renewal is one
+ * exchange.
  */
 async function freshTokens(keeper, refused, job) {
   const decision = job.isAlone ? keeper.askAlone(refused) : keeper.ask(refused)

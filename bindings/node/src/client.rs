@@ -241,7 +241,7 @@ impl NativeClient {
         self.0.introspecting(settings).map(Self).map_err(fail)
     }
 
-    /// The grant of a refresh token that another program has obtained for this client.
+    /// Tokens that consist of a refresh token which another program has obtained for this client.
     #[napi]
     pub fn tokens_from_refresh_token(
         &self,

@@ -317,12 +317,12 @@ impl User {
 
     /// Calls JavaScript to show a page or a code. Blocks a thread of the runtime, but not the event loop's.
     fn show(&self, call: NativeAsk) -> std::result::Result<(), Error> {
-        let call_result = self.0.ask(call);
+        let pending_call = self.0.ask(call);
         let runtime = match Handle::try_current() {
             Ok(runtime) => runtime,
             Err(_) => runtime()?.handle().clone(),
         };
-        let call_result = tokio::task::block_in_place(|| runtime.block_on(call_result));
+        let call_result = tokio::task::block_in_place(|| runtime.block_on(pending_call));
         call_result.map(drop).map_err(|error| {
             let reason = std::error::Error::source(&error).map(ToString::to_string);
             Error::lost(Cause::unsent(reason.unwrap_or_else(|| error.to_string())))

@@ -62,7 +62,7 @@ test('an evicted step-up that cannot be revoked is reported', async () => {
   assert.ok(stored.includes('acr-8') && !stored.includes('acr-0'))
 })
 
-/** A store that calls `meanwhile` before the operation with this number. */
+/** A store that calls `meanwhile` before the operation with this number; `isOver` tells whether there were fewer. */
 function interrupted(store, number, meanwhile) {
   let count = 0
   const beforeOperation = async () => {
@@ -84,10 +84,10 @@ test('a logout concurrent with a step-up login leaves no tokens of it', async ()
       await others.logIn('ann', login(undefined, { access_token: 'ordinary' }))
       const [comes, leaves] = [(grants) => grants.logIn('ann', login('phr')), (grants) => grants.logOut('ann')]
       const [first, second] = isLogout ? [leaves, comes] : [comes, leaves]
-      const interruptedStore = interrupted(store, number, () => second(others))
+      const interruption = interrupted(store, number, () => second(others))
       let failure
-      await first(new Grants(client, interruptedStore.store)).catch((error) => { failure = error })
-      isOver = interruptedStore.isOver()
+      await first(new Grants(client, interruption.store)).catch((error) => { failure = error })
+      isOver = interruption.isOver()
       if (failure !== undefined) {
         assert.equal(failure.code, 'grant.no_refresh_token')
         assert.ok(seen.revoked.includes('rt-phr'))
@@ -148,14 +148,14 @@ test('a login is not ended by the eviction of another worker', async () => {
         const [first, second] = isLoginFirst ? [logInAgain, logInForOther] : [logInForOther, logInAgain]
         // The second starts in the middle of the first, and may have to wait for it.
         let secondCall
-        const interruptedStore = interrupted(store, number, async () => {
+        const interruption = interrupted(store, number, async () => {
           secondCall = second(new Grants(client, store))
           secondCall.catch(() => {})
           await Promise.race([secondCall, new Promise((wake) => setTimeout(wake, 40))])
         })
-        await first(new Grants(client, interruptedStore.store))
+        await first(new Grants(client, interruption.store))
         await secondCall
-        isOver = interruptedStore.isOver()
+        isOver = interruption.isOver()
         if (isOver) break
         const message = `operation ${number}, ${isStored}, ${isLoginFirst}`
         const token = await new Grants(client, store).get('ann', { stepUp: { acr_values: ['phr'] } }).token()

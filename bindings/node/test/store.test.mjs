@@ -104,7 +104,7 @@ test('a grant that the server ended has ended for every worker, until the next l
   assert.ok(await two.token())
 })
 
-test('a failing store is reported, and no token is requested without a lease', async () => {
+test('a failing store is reported, and no refresh token is sent without a lease', async () => {
   const broken = { load() { throw new Error('secret-of-the-store') }, save() {}, lease() {} }
   const source = client.source(undefined, { store: broken, subject: 'ann' })
   const requests = await twin.tokenRequests(async () => {

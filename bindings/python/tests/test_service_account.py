@@ -155,8 +155,8 @@ def test_errors_of_an_invalid_client_file_name_the_problem(file: dict[str, str],
         for value in (None, "", 7, ["x"]):
             error = refused(json.dumps({**file, name: value}))
             assert (error.code, name in str(error)) == ("provider.data", True), value
-        error_code = refused(json.dumps({key: value for key, value in file.items() if key != name}))
-        assert (error_code.code, name in str(error_code)) == ("provider.data", True)
+        error = refused(json.dumps({key: value for key, value in file.items() if key != name}))
+        assert (error.code, name in str(error_code)) == ("provider.data", True)
     for uri in ("http://oauth2.googleapis.com/token", "https://evil.example/token"):
         assert refused(json.dumps({**file, "token_uri": uri})).code == "provider.data"
     assert refused(json.dumps({**file, "type": "authorized_user"})).code == "client_file.unsupported"

@@ -343,5 +343,5 @@ export class Session {
 /** The session of a new sign-in. */
 export const begin = (context, tokens) => Session.of(context, tokens)
 
-/** The session that this tab stored or another tab holds, or that of the next sign-in if `wait` is set; or `null`. */
+/** The session that this tab stored or another tab holds, or, if `waiting`, that of the next sign-in; or `null`. */
 export const resume = (context, waiting) => Session.of(context, undefined, waiting)

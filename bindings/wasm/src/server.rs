@@ -88,7 +88,7 @@ impl Server {
 #[wasm_bindgen(js_name = checkSecretInBrowser)]
 pub fn check_secret_in_browser(preset: &str) -> Result<(), JsValue> {
     Preset::parse(preset)
-        .and_then(|preset| preset.allows_secret_in_browser())
+        .and_then(|preset| preset.check_secret_in_browser())
         .map_err(fail)
 }
 

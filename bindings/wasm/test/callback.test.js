@@ -71,7 +71,10 @@ test('a code that does not match the c_hash of the ID token is rejected', async 
   assert.equal((await harness.generic.counters()).token_requests, before.token_requests)
 })
 
-/** Handles the callback twice, as React's StrictMode runs an effect; `between` is awaited. */
+/**
+ * Handles the callback twice, as React's StrictMode runs an effect; if `late`, the second call is made after the first has
+ * ended.
+ */
 const handleTwice = (page, config, late) =>
   page.evaluate(
     async ([config, late]) => {

@@ -1,4 +1,4 @@
-// What tokens are for: resources, audiences, and a provider's own parameters.
+// Additional parameters of token requests: resources, audiences, and those of a provider.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

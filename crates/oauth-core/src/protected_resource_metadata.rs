@@ -99,7 +99,7 @@ impl ResourceIdentifier {
         Url::parse(&text).map_or(self, Self)
     }
 
-    /// The text of the identifier, as it was given.
+    /// The text of the identifier: as it was given, or its canonical form after [`Self::for_server`].
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }

@@ -268,7 +268,7 @@ impl Url {
         self.is_loopback() || self.host() == "localhost"
     }
 
-    /// Whether credentials may be sent here.
+    /// Checks that credentials may be sent to this URL.
     ///
     /// # Errors
     /// `url.insecure`, naming the origin.

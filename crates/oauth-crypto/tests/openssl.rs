@@ -100,7 +100,10 @@ fn public(pem: &str) -> Vec<u8> {
     STANDARD.decode(text).expect("base64")
 }
 
-/// Whether a signature of the key in this PEM verifies with OpenSSL's public key.
+/// Signs with the key in this PEM, and verifies the signature with OpenSSL's public key.
+///
+/// # Errors
+/// If the key cannot be read.
 fn sign_and_verify(key: &Key, pem: &str) -> Result<(), KeyError> {
     let alg = key.alg.as_str();
     let read = PrivateKey::from_pem(pem, key.alg)?;

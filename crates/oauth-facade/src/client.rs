@@ -130,7 +130,7 @@ impl Client {
     ) -> Result<Self, Error> {
         if secret.is_some() {
             let unknown = Error::from(Misuse::SecretNotAllowed).about(&facts.title);
-            return Err(server.allows_secret_in_browser().err().unwrap_or(unknown));
+            return Err(server.check_secret_in_browser().err().unwrap_or(unknown));
         }
         if !facts.public_clients {
             return Err(Error::from(Misuse::SecretMissing).about(&facts.title));

@@ -52,12 +52,12 @@ impl Preset {
         oauth_core::json::to_text(self)
     }
 
-    /// Whether a page in a browser may hold a client secret of this provider.
+    /// Checks that a page in a browser may hold a client secret of this provider.
     ///
     /// # Errors
     /// `client_auth.secret_not_allowed` with the reason.
-    pub fn allows_secret_in_browser(&self) -> Result<(), Error> {
-        self.server.allows_secret_in_browser()
+    pub fn check_secret_in_browser(&self) -> Result<(), Error> {
+        self.server.check_secret_in_browser()
     }
 
     /// The server, with a value for each variable. `loopback` moves it to a base such as

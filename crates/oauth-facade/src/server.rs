@@ -12,7 +12,7 @@ use oauth_providers::Provider;
 
 use crate::erased_exchange::ErasedExchange;
 use crate::resource::Resource;
-use crate::server_json::{PresetFacts, StoredServer, allows_secret_in_browser};
+use crate::server_json::{PresetFacts, StoredServer, check_secret_in_browser};
 
 pub use oauth_core::flow::discovery::PreferredDocument;
 pub use oauth_core::url::Transport;
@@ -188,18 +188,18 @@ impl Server {
         StoredServer::parse(text)?.into_server()
     }
 
-    /// Whether a page in a browser may hold a client secret.
+    /// Checks that a page in a browser may hold a client secret.
     ///
     /// # Errors
     /// `client_auth.secret_not_allowed` with the reason; also if nothing is known.
-    pub fn allows_secret_in_browser(&self) -> Result<(), Error> {
-        allows_secret_in_browser(self.facts()?.as_ref())
+    pub fn check_secret_in_browser(&self) -> Result<(), Error> {
+        check_secret_in_browser(self.facts()?.as_ref())
     }
 
     pub(crate) fn facts(&self) -> Result<Option<PresetFacts>, Error> {
         #[cfg(feature = "providers")]
         if let Some(provider) = &self.provider {
-            let secret_refused = provider.allows_secret_in_browser().err();
+            let secret_refused = provider.check_secret_in_browser().err();
             return Ok(Some(PresetFacts {
                 title: provider.title().to_owned(),
                 api: provider.api_origins()?,

@@ -23,7 +23,7 @@ pub(crate) struct PresetFacts {
 }
 
 /// Checks that a page may hold the secret: if it is not known, it is refused.
-pub(crate) fn allows_secret_in_browser(facts: Option<&PresetFacts>) -> Result<(), Error> {
+pub(crate) fn check_secret_in_browser(facts: Option<&PresetFacts>) -> Result<(), Error> {
     let reason = match facts {
         None => "everyone who opens the page could read it",
         Some(facts) => match &facts.secret_refused {
@@ -116,8 +116,8 @@ impl StoredServer {
         Ok(Server::from_stored(core, self.preset))
     }
 
-    pub(crate) fn allows_secret_in_browser(&self) -> Result<(), Error> {
-        allows_secret_in_browser(self.preset.as_ref())
+    pub(crate) fn check_secret_in_browser(&self) -> Result<(), Error> {
+        check_secret_in_browser(self.preset.as_ref())
     }
 
     pub(crate) fn add_quirks(&mut self, quirks: &[Quirk]) {

@@ -144,14 +144,14 @@ fn every_preset_refuses_a_secret_in_the_browser_with_its_reason() {
         let server = preset.server(&values, &[], None).expect("examples fit");
         let server = Server::from_json(&server.to_json().expect("texts")).expect("its own text");
         let refused = server
-            .allows_secret_in_browser()
+            .check_secret_in_browser()
             .map_err(|error| error.to_string());
         let original = provider
-            .allows_secret_in_browser()
+            .check_secret_in_browser()
             .map_err(|error| error.to_string());
         assert_eq!(refused, original);
         let unfilled = preset
-            .allows_secret_in_browser()
+            .check_secret_in_browser()
             .map_err(|error| error.to_string());
         assert_eq!(unfilled, original);
         let with = |secret: Option<&str>| {

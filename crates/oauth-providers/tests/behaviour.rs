@@ -305,7 +305,7 @@ fn undocumented_authorization_parameters_are_refused() -> Outcome {
 
 #[test]
 fn secret_in_the_browser_is_refused_with_the_providers_reason() -> Outcome {
-    let error = provider("uservoice")?.allows_secret_in_browser();
+    let error = provider("uservoice")?.check_secret_in_browser();
     let error = error.expect_err("never in browser code");
     assert_eq!(error.code(), "client_auth.secret_not_allowed");
     assert!(error.to_string().contains("acts as the account owner"));

@@ -127,7 +127,7 @@ fn custom_file_supports_every_setting() -> Result<(), Error> {
     acme.authorization_parameter("audience")?;
     assert!(acme.token_parameters().eq([("tenant", "whose data")]));
     assert_eq!(acme.token_for("/v1/me").unwrap(), TokenOwner::User);
-    acme.allows_secret_in_browser()?;
+    acme.check_secret_in_browser()?;
     assert_eq!(acme.client_auth(None)?.name(), "none");
     let refused = acme.client_auth(Some(Secret::from("s"))).map(drop);
     assert_eq!(
@@ -149,7 +149,7 @@ fn minimal_file_has_safe_defaults() -> Result<(), Error> {
         grants = ["client_credentials"]
         "#,
     )?;
-    let error = small.allows_secret_in_browser().expect_err("silence is no");
+    let error = small.check_secret_in_browser().expect_err("silence is no");
     assert_eq!(error.code(), "client_auth.secret_not_allowed");
     let error = small
         .client_auth(None)
@@ -345,7 +345,7 @@ fn every_built_in_file_is_complete_and_embedded() -> Result<(), Error> {
         assert!(!provider.documentation().is_empty(), "{name}");
         assert!(!provider.sources().is_empty(), "{name}");
         assert!(!provider.grants().is_empty(), "{name}");
-        let error = provider.allows_secret_in_browser();
+        let error = provider.check_secret_in_browser();
         let error = error.expect_err("a page keeps no secret");
         assert_eq!(error.code(), "client_auth.secret_not_allowed");
         // A detail is truncated to 200 characters, so a longer reason would lose its end.
@@ -398,13 +398,13 @@ fn unknown_preset_error_suggests_similar_names() {
 
 #[test]
 fn invalid_user_segments_variable_names_and_examples_are_refused() {
-    let reads = |from: &str, to: &str| {
+    let read_changed = |from: &str, to: &str| {
         assert!(OWN.contains(from), "{from}");
         Provider::from_toml(&OWN.replacen(from, to, 1)).map(drop)
     };
     for segment in ["", "a/b", "a?b", "a#b"] {
         let list = format!(r#"user_segments = ["me", "{segment}"]"#);
-        let error = reads(r#"user_segments = ["me", "user"]"#, &list).expect_err(segment);
+        let error = read_changed(r#"user_segments = ["me", "user"]"#, &list).expect_err(segment);
         assert!(
             error.to_string().contains("token_route.user_segments"),
             "{error}"
@@ -412,13 +412,13 @@ fn invalid_user_segments_variable_names_and_examples_are_refused() {
     }
     for name in ["issuer", "Realm", "re-alm", "\"\""] {
         let table = format!("[variables.{name}]");
-        let error = reads("[variables.realm]", &table).expect_err(name);
+        let error = read_changed("[variables.realm]", &table).expect_err(name);
         assert_eq!(error.code(), "provider.data", "{name}");
     }
     // An example must produce a usable issuer, endpoints and API.
-    assert!(reads(r#"example = "main""#, r#"example = "a b""#).is_err());
-    assert!(reads(r#""{issuer}/authorize""#, r#""{issuer}x/authorize""#).is_err());
-    assert!(reads(r#""{issuer}/authorize""#, r#""x{issuer}/authorize""#).is_err());
+    assert!(read_changed(r#"example = "main""#, r#"example = "a b""#).is_err());
+    assert!(read_changed(r#""{issuer}/authorize""#, r#""{issuer}x/authorize""#).is_err());
+    assert!(read_changed(r#""{issuer}/authorize""#, r#""x{issuer}/authorize""#).is_err());
 }
 
 #[test]

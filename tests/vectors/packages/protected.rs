@@ -321,7 +321,7 @@ fn chosen(vector: &Vector, runner: &mut Runner) -> Verdict {
     check_equal("used", met, expected_value)
 }
 
-/// Whether tokens of a login for `given` meet `needed`, so that no login is necessary.
+/// Whether tokens of a login for `granted` meet `needed`, so that no login is necessary.
 fn satisfies(granted: &Value, needed: &Value, runner: &mut Runner) -> Result<bool, Failure> {
     let mut authorize_input = authorize_input(CALLBACK, "");
     authorize_input.step_up = Some(granted.clone());

@@ -138,8 +138,8 @@ async function strictHop({ ann, somebody, shop }) {
   assert.equal(ann.page.url(), page.page)
   // A user without a session signs in after the hop and gets the page.
   const bob = await somebody()
-  const finalUrl = await followFromOtherSite(bob, shop, `${shop.base}/me`)
-  assert.deepEqual([finalUrl.status, finalUrl.url, finalUrl.asked], [200, `${shop.base}/me`, true], finalUrl.text)
+  const finalPage = await followFromOtherSite(bob, shop, `${shop.base}/me`)
+  assert.deepEqual([finalPage.status, finalPage.url, finalPage.asked], [200, `${shop.base}/me`, true], finalPage.text)
   await bob.context.close()
 }
 

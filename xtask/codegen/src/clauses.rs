@@ -50,7 +50,7 @@ const INTRODUCTION: &str = "\
 Where the sections of the standards are implemented: document by document, each section with the files that cite it,
 and the items to which the citations belong. A file without an item cites the section in its first lines. Paths are
 relative to `src`; those of other crates begin with the name of the crate. The rules of the Model Context Protocol,
-whose sections have no numbers, are in `flow/resource_connection.rs` and the folder next to it.
+whose sections have no numbers, are in `flow/resource_connection*` and `protected_resource_metadata.rs`.
 ";
 
 /// A clause: a document and a section of it.

@@ -123,9 +123,9 @@ impl Record {
     }
 }
 
-/// Whether a test passed in the last runs of this column. A name without parameters stands for all
+/// Checks that a test passed in the last runs of this column. A name without parameters stands for all
 /// of its cases.
-pub(super) fn is_proved(column: &Column, name: &str) -> Result<(), String> {
+pub(super) fn check_passed(column: &Column, name: &str) -> Result<(), String> {
     let read = |run: &&str| fs::read_to_string(results_path(run)).unwrap_or_default();
     let groups = column.groups.iter();
     let groups = groups.map(|runs| runs.iter().map(read).collect::<Vec<_>>());

@@ -79,7 +79,7 @@ impl Row {
 pub(super) fn of(
     text: &str,
     operations: &str,
-    is_proved: &dyn Fn(&Column, &str) -> Result<(), String>,
+    check_passed: &dyn Fn(&Column, &str) -> Result<(), String>,
 ) -> Result<String, Box<dyn Error>> {
     let file: File = toml::from_str(text)?;
     let titles: Vec<_> = COLUMNS.iter().map(|column| column.title).collect();
@@ -100,7 +100,7 @@ pub(super) fn of(
         }
         let mut line = format!("| {} |", row.feature);
         for (column, cell) in row.cells() {
-            for reason in doubts(column, cell, is_proved) {
+            for reason in doubts(column, cell, check_passed) {
                 unproved.push(format!("{} ({}): {reason}", row.feature, column.key));
             }
             line += &format!(" {} |", cell_text(cell));
@@ -142,7 +142,7 @@ fn strays(rows: &[Row], operations: &[Operation]) -> Vec<String> {
 fn doubts(
     column: &Column,
     cell: &Cell,
-    is_proved: &dyn Fn(&Column, &str) -> Result<(), String>,
+    check_passed: &dyn Fn(&Column, &str) -> Result<(), String>,
 ) -> Vec<String> {
     match cell {
         Cell::NotAvailable(reason) if reason.no.is_empty() => {
@@ -153,7 +153,7 @@ fn doubts(
         Cell::Proved(proved) => {
             let tests = proved.tests.iter();
             tests
-                .filter_map(|name| is_proved(column, name).err())
+                .filter_map(|name| check_passed(column, name).err())
                 .collect()
         }
     }

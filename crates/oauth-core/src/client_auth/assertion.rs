@@ -97,11 +97,11 @@ impl ClientAssertion {
         let listed = server.list("token_endpoint_auth_signing_alg_values_supported", &[]);
         let listed = listed.iter().filter_map(|name| Alg::from_name(name));
         let macs: Vec<_> = listed.filter(|alg| alg.is_symmetric()).collect();
-        let is_supported = |alg: &&Alg| {
+        let is_secret_long_enough = |alg: &&Alg| {
             alg.signature_bytes()
                 .is_some_and(|least| least <= secret_bytes)
         };
-        let alg = macs.iter().find(is_supported).or(macs.first());
+        let alg = macs.iter().find(is_secret_long_enough).or(macs.first());
         alg.copied().unwrap_or(Alg::Hs256)
     }
 

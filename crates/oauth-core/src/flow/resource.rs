@@ -136,7 +136,7 @@ impl Resource {
         }
     }
 
-    /// Whether a token may be sent to this URL.
+    /// Checks that a token may be sent to this URL.
     ///
     /// # Errors
     /// `url.insecure`, `resource.origin_not_allowed`, `resource.not_covered`.

@@ -1,7 +1,7 @@
 //! `grant_type=urn:ietf:params:oauth:grant-type:token-exchange`: exchanges one token for another.
 //!
 //! RFC 8693 <https://www.rfc-editor.org/rfc/rfc8693#section-2.1>. The rest of the response is read in
-//! `endpoint/token.rs`; the claims `act` and `may_act` of a received token are read in `token/access_token.rs`.
+//! `endpoint/token.rs`; `may_act` of a received token is read in `jose/claims.rs`; `act` has no method.
 
 use super::Grant;
 use crate::context::Context;

@@ -169,7 +169,7 @@ impl Map<String, Value> {
         Some(self.0.remove(index).1)
     }
 
-    /// Keeps the members for which `keeps` returns true.
+    /// Keeps the members for which `keep` returns true.
     pub fn retain(&mut self, mut keep: impl FnMut(&String, &mut Value) -> bool) {
         self.0.retain_mut(|(name, value)| keep(name, value));
     }

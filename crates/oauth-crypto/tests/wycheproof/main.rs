@@ -94,7 +94,7 @@ impl Judge {
         }
     }
 
-    /// Compares the results of one case; `why` is given if Wycheproof's result does not decide.
+    /// Compares the results of one case; `reason` is given if Wycheproof's result does not decide.
     fn judge(&mut self, case: impl Display, theirs: TestResult, ours: bool, reason: Option<Why>) {
         self.judged += 1;
         let ours = Verdict::of(ours);

@@ -108,7 +108,7 @@ impl Provider {
         parameters.map(|(name, meaning)| (name.as_str(), meaning.as_str()))
     }
 
-    /// Whether the provider documents this extra parameter of the authorization URL.
+    /// Checks that the provider documents this extra parameter of the authorization URL.
     ///
     /// # Errors
     /// `form.unlisted_parameter`, naming it.
@@ -133,11 +133,11 @@ impl Provider {
         self.routes().token_for(path)
     }
 
-    /// Whether a client secret may be held by a page in a browser.
+    /// Checks that a page in a browser may hold a client secret.
     ///
     /// # Errors
     /// `client_auth.secret_not_allowed` with the reason. Also returned if the provider file does not specify it.
-    pub fn allows_secret_in_browser(&self) -> Result<(), Error> {
+    pub fn check_secret_in_browser(&self) -> Result<(), Error> {
         match self.file.browser.client_secret {
             InBrowser::Allowed => Ok(()),
             InBrowser::Refused => {

@@ -10,7 +10,7 @@ use super::state::HOUR;
 /// Limits how many step-ups and metadata fetches an API can cause within an hour.
 #[derive(Default)]
 pub(super) struct Budgets {
-    /// The number of step-up authorizations made.
+    /// The start of the current hour, and the step-ups that may still be made in it.
     step_ups: Option<(UnixTime, StepUpBudget)>,
     pub(super) metadata: RediscoveryLimit,
 }

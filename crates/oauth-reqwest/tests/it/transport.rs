@@ -353,9 +353,9 @@ async fn c6_a_server_with_an_invalid_certificate_receives_no_request() {
         .without_proxy()
         .trust_only(authority.pem());
     let driver = transport.driver().unwrap();
-    let valid_token = served(issued("127.0.0.1", 2090)).await;
+    let port_with_valid_certificate = served(issued("127.0.0.1", 2090)).await;
     for (reason, port, seen) in [
-        ("good", valid_token, "a token"),
+        ("good", port_with_valid_certificate, "a token"),
         ("self-signed", served(self_signed).await, "lost.tls"),
         (
             "of another host",
@@ -371,7 +371,13 @@ async fn c6_a_server_with_an_invalid_certificate_receives_no_request() {
     // Without the caller's roots, the same server is not trusted.
     let plain = Transport::default().without_proxy().driver().unwrap();
     assert_eq!(
-        code(token(&plain, &format!("https://127.0.0.1:{valid_token}")).await),
+        code(
+            token(
+                &plain,
+                &format!("https://127.0.0.1:{port_with_valid_certificate}")
+            )
+            .await
+        ),
         "lost.tls"
     );
     for pem in [

@@ -110,7 +110,7 @@ impl RenewalTask {
 
     fn notify(&self, is_new: bool) {
         let Some(outcome) = &self.outcome else { return };
-        let (standing, reported, last_error, is_stored) = {
+        let (status, reported, last_error, is_stored) = {
             let mut state = self.session.state();
             let status = state.keeper.status();
             let reported = std::mem::replace(&mut state.reported, status);
@@ -119,11 +119,11 @@ impl RenewalTask {
         };
         // A caller whose token is valid gets no error.
         let error = outcome.as_ref().err().or(last_error.as_ref());
-        match (standing, error) {
-            (GrantStatus::Ended, Some(error)) if reported != standing => {
+        match (status, error) {
+            (GrantStatus::Ended, Some(error)) if reported != status => {
                 self.session.notify(&GrantEvent::Ended(error));
             }
-            (GrantStatus::Suspect, Some(error)) if reported != standing => {
+            (GrantStatus::Suspect, Some(error)) if reported != status => {
                 self.session.notify(&GrantEvent::Suspect(error));
             }
             _ => {

@@ -228,7 +228,7 @@ impl AuthorizationServer {
 }
 
 impl ServerState {
-    /// The thumbprint of the key in a request's proof.
+    /// Checks a request's proof, whose flaws are recorded as violations; returns the thumbprint of its key.
     fn check_proof(&mut self, request: &Request<Bytes>) -> Option<String> {
         let proof = request.headers().get("dpop")?.to_str().ok()?;
         let mut parts = proof.split('.').map(|part| {

@@ -101,7 +101,7 @@ fn concurrent_processes_get_the_same_key() {
         let mut command = session.worker(&["key", name]);
         command.stdout(Stdio::piped()).spawn().expect("a worker")
     };
-    let mut other_keys = Vec::new();
+    let mut key_ids = Vec::new();
     for name in ["one", "two"] {
         let workers: Vec<_> = (0..6).map(|_| start(name)).collect();
         let mut ids: Vec<_> = workers
@@ -112,9 +112,9 @@ fn concurrent_processes_get_the_same_key() {
         ids.push(session.run_worker(&["key", name]));
         ids.dedup();
         assert_eq!(ids.len(), 1, "{ids:?}");
-        other_keys.extend(ids);
+        key_ids.extend(ids);
     }
-    assert_ne!(other_keys.first(), other_keys.last());
+    assert_ne!(key_ids.first(), key_ids.last());
 }
 
 /// A bus that accepts the connection and never answers does not block its clients.

@@ -130,7 +130,7 @@ impl Simulation {
                 );
                 return Self::breach(Rule::Heeded, text);
             }
-            excuse = self.may_send_again(worker, grant, token);
+            excuse = self.check_resend(worker, grant, token);
             is_after_loss = self.is_after_loss(grant, token);
         }
         self.ledger.sends.push(Send {
@@ -223,8 +223,8 @@ impl Simulation {
             && until.is_some_and(|until| self.time().after(self.slack()) < until)
     }
 
-    /// Whether a refresh token may be sent though it was sent before and may have been spent.
-    fn may_send_again(&self, worker: usize, grant: usize, token: &str) -> Result<(), String> {
+    /// Checks that a refresh token may be sent although it was sent before and may have been spent.
+    fn check_resend(&self, worker: usize, grant: usize, token: &str) -> Result<(), String> {
         // A clock that has stepped since cannot tell when an attempt, or an access token, has expired.
         let is_sure = |send: &Send| {
             !self.has_stepped(worker, send.at)

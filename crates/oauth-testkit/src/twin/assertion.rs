@@ -79,7 +79,7 @@ fn verify_own_assertion(
     if !names_this_server {
         return Err(wrong("aud must be the issuer or the token endpoint"));
     }
-    jwt.is_in_time(at).map_err(wrong)?;
+    jwt.check_validity_period(at).map_err(wrong)?;
     // A Google service account acts for itself, unless it names a user; its assertion contains the scope.
     let is_account = google_audience.is_some_and(|google| jwt.claims["aud"] == *google);
     let subject = text(&jwt, "sub").or_else(|| text(&jwt, "iss").filter(|_| is_account));
@@ -131,7 +131,7 @@ fn verify_identity_assertion(
     if jwt.text("client_id") != Some(&client.id) {
         return Err(wrong("the assertion was issued to a different client"));
     }
-    jwt.is_in_time(at).map_err(wrong)?;
+    jwt.check_validity_period(at).map_err(wrong)?;
     if jwt.claims.get("cnf").is_some() {
         return Err(wrong(
             "the assertion is bound to a key, but the request has no proof of it",

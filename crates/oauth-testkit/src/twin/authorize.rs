@@ -215,8 +215,8 @@ fn signed(
     jwt.map(|jwt| ("response", jwt)).into_iter().collect()
 }
 
-/// Whether a pushed request could be answered with a code.
-pub(super) fn is_acceptable(
+/// Checks that a pushed request could be answered with a code.
+pub(super) fn check_pushed_request(
     authority: &Authority,
     request: &ReceivedRequest,
 ) -> Result<(), Refusal> {

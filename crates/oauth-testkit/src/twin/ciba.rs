@@ -124,7 +124,7 @@ fn opened(
     if jwt.text("aud") != Some(&authority.rules.issuer) {
         return Err(wrong("aud of a signed request must be the issuer"));
     }
-    jwt.is_in_time(at).map_err(wrong)?;
+    jwt.check_validity_period(at).map_err(wrong)?;
     if ["nbf", "iat"]
         .iter()
         .any(|name| jwt.claims.get(name).is_none())

@@ -163,7 +163,7 @@ impl Authority {
         if jwt.text("aud") != Some(&self.rules.issuer) {
             return Err("aud of an assertion must be the issuer");
         }
-        jwt.is_in_time(at)?;
+        jwt.check_validity_period(at)?;
         match jwt.text("jti") {
             Some(jti) if self.seen.insert(format!("assertion {jti}")) => Ok(()),
             Some(_) => Err("the assertion was used before"),

@@ -48,12 +48,16 @@ impl Jwt {
         algs: &[Alg],
     ) -> Result<Self, &'static str> {
         let jwt = Self::read(token)?;
-        jwt.is_by(key, algs)?;
+        jwt.check_signature(key, algs)?;
         Ok(jwt)
     }
 
     /// Verifies its signature with this key, by one of these algorithms.
-    pub(super) fn is_by(&self, key: &PublicJwk, algs: &[Alg]) -> Result<(), &'static str> {
+    pub(super) fn check_signature(
+        &self,
+        key: &PublicJwk,
+        algs: &[Alg],
+    ) -> Result<(), &'static str> {
         let alg_name = self.header["alg"].as_str();
         let Some(alg) = algs.iter().find(|alg| Some(alg.as_str()) == alg_name) else {
             return Err("the JWT's algorithm is not accepted");
@@ -88,7 +92,7 @@ impl Jwt {
     }
 
     /// Checks that it is valid now, and that its lifetime is not too long.
-    pub(super) fn is_in_time(&self, at: UnixTime) -> Result<(), &'static str> {
+    pub(super) fn check_validity_period(&self, at: UnixTime) -> Result<(), &'static str> {
         let now = at.as_secs();
         let expires = self.time("exp")?.ok_or("the JWT has no exp")?;
         let begins = self.time("nbf")?;
@@ -109,7 +113,11 @@ impl Jwt {
     }
 
     /// Checks that its `iat` is within this many seconds of now.
-    pub(super) fn is_fresh(&self, at: UnixTime, seconds: u64) -> Result<(), &'static str> {
+    pub(super) fn check_issued_recently(
+        &self,
+        at: UnixTime,
+        seconds: u64,
+    ) -> Result<(), &'static str> {
         let issued = self.time("iat")?.ok_or("the JWT has no iat")?;
         if issued.abs_diff(at.as_secs()) <= seconds {
             Ok(())

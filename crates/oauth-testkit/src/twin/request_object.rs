@@ -77,7 +77,7 @@ pub(super) fn push(authority: &mut Authority, at: UnixTime, request: &ReceivedRe
         }
     }
     let request = ReceivedRequest::to_authorize(&authority.rules.paths.authorize, parameters);
-    if let Err(problem) = authorize::is_acceptable(authority, &request) {
+    if let Err(problem) = authorize::check_pushed_request(authority, &request) {
         return refused(problem);
     }
     let name = authority.new_value(at, "request");
@@ -248,7 +248,7 @@ fn verified_parameters(
     if !names_this_server {
         return Err(wrong("aud of a request object must be the issuer"));
     }
-    jwt.is_in_time(at).map_err(wrong)?;
+    jwt.check_validity_period(at).map_err(wrong)?;
     if jwt.claims.get("nbf").is_none() {
         return Err(wrong("a request object must have an nbf"));
     }

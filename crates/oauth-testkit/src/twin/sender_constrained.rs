@@ -103,7 +103,7 @@ pub(super) fn proof(
     }
     let key = PublicJwk::parse(&jwt.header["jwk"].to_string());
     let key = key.map_err(|_| wrong("jwk of a proof must be a public key"))?;
-    jwt.is_by(&key, ALGS).map_err(wrong)?;
+    jwt.check_signature(&key, ALGS).map_err(wrong)?;
     if jwt.text("htm") != Some(request.method.as_str()) {
         return Err(wrong("htm must be the request's method"));
     }
@@ -127,7 +127,8 @@ pub(super) fn proof(
             return Err((USE_NONCE, "the proof must contain the nonce of this server"));
         }
     }
-    jwt.is_fresh(at, MAX_PROOF_SKEW_SECONDS).map_err(wrong)?;
+    jwt.check_issued_recently(at, MAX_PROOF_SKEW_SECONDS)
+        .map_err(wrong)?;
     let jti = jwt.text("jti").ok_or(wrong("a proof must have a jti"))?;
     if !authority.seen.insert(format!("proof {jti}")) {
         return Err(wrong("the proof was used before"));

@@ -198,7 +198,7 @@ fn person(
             if jwt.text("aud") != Some(&client.id) {
                 return Err(wrong("the ID token was issued to a different client"));
             }
-            jwt.is_in_time(at).map_err(wrong)?;
+            jwt.check_validity_period(at).map_err(wrong)?;
             let person = jwt.text("sub").map(str::to_owned);
             person.ok_or(wrong("the ID token has no sub"))
         }

@@ -100,7 +100,7 @@ fn verified(signers: &[Signer], jwt: Jwt, issuer: &str) -> Result<Jwt, &'static 
     // A `kid` is only a hint: a signature by any of the keys is valid.
     let mut problem = "the issuer is unknown";
     for key in keys {
-        match jwt.is_by(key, ALGS) {
+        match jwt.check_signature(key, ALGS) {
             Ok(()) => return Ok(jwt),
             Err(description) => problem = description,
         }

@@ -86,6 +86,6 @@ fn token(authority: &Authority, at: UnixTime, text: &str) -> Result<Jwt, &'stati
     if !names_this_server {
         return Err("aud must be the issuer");
     }
-    jwt.is_in_time(at)?;
+    jwt.check_validity_period(at)?;
     Ok(jwt)
 }

@@ -25,8 +25,8 @@ fn world(change: impl FnOnce(Config) -> Config) -> World {
     })
 }
 
-/// A site whose provider's UserInfo endpoint is on another host.
-fn world_at(endpoint: &str) -> World {
+/// A site whose provider's UserInfo endpoint has this path.
+fn world_with_endpoint(endpoint: &str) -> World {
     let mut provider = TwinDriver::new(Twin::generic(TWIN));
     let issuer = Issuer::parse(TWIN).unwrap();
     let server = provider.run(discover(issuer)).unwrap();
@@ -80,7 +80,7 @@ fn the_application_receives_userinfo_before_it_admits_the_user() {
 
 #[test]
 fn userinfo_is_requested_only_for_missing_and_granted_claims() {
-    let requested_claims = |scope: &str, claims: &[&str], change: fn(&mut Config)| {
+    let request_count = |scope: &str, claims: &[&str], change: fn(&mut Config)| {
         let mut world = World::with(|mut config| {
             config.providers[0].scope = Scope::parse(scope).unwrap();
             config.claims = claims.iter().map(|claim| (*claim).to_owned()).collect();
@@ -93,31 +93,28 @@ fn userinfo_is_requested_only_for_missing_and_granted_claims() {
     };
     let unchanged: fn(&mut Config) = |_| {};
     assert_eq!(
-        requested_claims("openid profile email", &["name"], unchanged),
+        request_count("openid profile email", &["name"], unchanged),
         0
     );
     assert_eq!(
-        requested_claims("openid profile email", &["name", "email"], unchanged),
+        request_count("openid profile email", &["name", "email"], unchanged),
         1
     );
     // The requested scopes give no access to it, so the endpoint is not called.
     assert_eq!(
-        requested_claims("openid profile", &["name", "email"], unchanged),
+        request_count("openid profile", &["name", "email"], unchanged),
         0
     );
-    assert_eq!(
-        requested_claims("openid", &["name", "groups"], unchanged),
-        1
-    );
-    assert_eq!(requested_claims("openid", &[], unchanged), 0);
+    assert_eq!(request_count("openid", &["name", "groups"], unchanged), 1);
+    assert_eq!(request_count("openid", &[], unchanged), 0);
     let with_parameter: fn(&mut Config) = |config| {
         let claims = r#"{"userinfo":{"email":null}}"#;
         let parameter = ("claims".to_owned(), claims.to_owned());
         config.providers[0].parameters = vec![parameter];
     };
-    assert_eq!(requested_claims("openid", &["email"], with_parameter), 1);
+    assert_eq!(request_count("openid", &["email"], with_parameter), 1);
     let never: fn(&mut Config) = |config| config.providers[0].userinfo = Userinfo::Never;
-    assert_eq!(requested_claims("openid email", &["email"], never), 0);
+    assert_eq!(request_count("openid email", &["email"], never), 0);
 }
 
 #[test]
@@ -173,7 +170,7 @@ fn a_failing_userinfo_endpoint_is_logged_and_sign_in_succeeds() {
         ("/nowhere", "denied."),
         ("/.well-known/openid-configuration", "userinfo.malformed"),
     ] {
-        let mut world = world_at(endpoint);
+        let mut world = world_with_endpoint(endpoint);
         let session = sign_in(&mut world);
         assert_eq!(session.identity.text("name"), None);
         let codes: Vec<_> = world.notes.iter().map(|note| note.code).collect();

@@ -65,7 +65,7 @@ pub(super) fn heading(system: &System) -> String {
     format!("\n{BOLD}{}{BOLD:#}", system.name)
 }
 
-/// The number of passed flows of each system.
+/// A line for each system with its passed flows and its time, followed by those that failed.
 pub(super) fn summary(tally: &[(&str, Vec<Outcome>)]) -> String {
     let mut lines = vec![String::new()];
     for (name, flows) in tally {

@@ -305,7 +305,7 @@ fn subdomain_checked(env: &DemoEnv) -> FlowResult {
 fn secret_in_browser_refused(env: &DemoEnv) -> FlowResult {
     let error = env.check_refused(
         "a client secret in a page",
-        env.provider.allows_secret_in_browser(),
+        env.provider.check_secret_in_browser(),
         "client_auth.secret_not_allowed",
     )?;
     let reason = error.detail().unwrap_or_default();

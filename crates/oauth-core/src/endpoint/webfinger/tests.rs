@@ -238,8 +238,8 @@ fn redirects_are_refused_and_404_is_an_error() {
 fn loopback_identifier_uses_plain_http_only_for_loopback_hosts() {
     let local = danger::loopback_user_identifier("acct:joe@127.0.0.1:8080").unwrap();
     assert_eq!(local.host.as_str(), "http://127.0.0.1:8080");
-    let page = danger::loopback_user_identifier("http://127.0.0.1:8080/joe").unwrap();
-    assert_eq!(page.as_str(), "http://127.0.0.1:8080/joe");
+    let url_identifier = danger::loopback_user_identifier("http://127.0.0.1:8080/joe").unwrap();
+    assert_eq!(url_identifier.as_str(), "http://127.0.0.1:8080/joe");
     let other = danger::loopback_user_identifier("joe@example.com").unwrap();
     assert_eq!(other.host.as_str(), "https://example.com");
     let refused = danger::loopback_user_identifier("http://example.com/joe");

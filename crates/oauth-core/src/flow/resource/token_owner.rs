@@ -126,7 +126,7 @@ fn decode_to_the_end(path: &str) -> Vec<u8> {
     }
 }
 
-/// `text` with the escapes decoded for which `reads` returns true; an invalid `%` is kept.
+/// `text` with the escapes decoded for whose bytes `is_decoded` returns true; an invalid `%` is kept.
 fn decode(text: &[u8], is_decoded: impl Fn(u8) -> bool) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text;

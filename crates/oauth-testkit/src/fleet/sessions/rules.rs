@@ -46,7 +46,7 @@ impl Simulation {
             .map_or("", |token| self.ledger.name(token));
         let name = name.to_owned();
         self.note_for(member, || format!("sends request {send} {name}"));
-        let checked = self.may_send(member, refresh.as_deref());
+        let checked = self.check_may_send(member, refresh.as_deref());
         self.record_breach(checked);
         let session = &mut self.members[member];
         let (since, until) = session
@@ -55,7 +55,7 @@ impl Simulation {
         let (worker, grant) = (session.worker, session.grant);
         let excuse = refresh
             .as_deref()
-            .map_or(Ok(()), |token| self.may_send_again(worker, grant, token));
+            .map_or(Ok(()), |token| self.check_resend(worker, grant, token));
         self.ledger.sends.push(Send {
             worker,
             epoch: number(member),
@@ -73,7 +73,7 @@ impl Simulation {
         send
     }
 
-    fn may_send(&mut self, member: usize, refresh: Option<&str>) -> Result<(), Breach> {
+    fn check_may_send(&mut self, member: usize, refresh: Option<&str>) -> Result<(), Breach> {
         let now = self.now;
         let is_fixed = self.setup.rotation == Rotation::Never;
         let needs_none =
@@ -157,8 +157,8 @@ impl Simulation {
         read.next() == Some(false) && read.any(|holds| holds)
     }
 
-    /// Whether a refresh token may be sent though it was sent before and may have been spent.
-    fn may_send_again(&self, worker: usize, grant: usize, token: &str) -> Result<(), String> {
+    /// Checks that a refresh token may be sent although it was sent before and may have been spent.
+    fn check_resend(&self, worker: usize, grant: usize, token: &str) -> Result<(), String> {
         let slack = MAX_CLOCK_DIFFERENCE_MS + 1000 * (2 * self.setup.odds.skew + 2);
         let is_earlier = |send: &&Send| send.refresh.as_deref() == Some(token) && send.may_count;
         let mut earlier = self.ledger.sends.iter().filter(is_earlier).peekable();
