@@ -156,7 +156,7 @@ def test_errors_of_an_invalid_client_file_name_the_problem(file: dict[str, str],
             error = refused(json.dumps({**file, name: value}))
             assert (error.code, name in str(error)) == ("provider.data", True), value
         error = refused(json.dumps({key: value for key, value in file.items() if key != name}))
-        assert (error.code, name in str(error_code)) == ("provider.data", True)
+        assert (error.code, name in str(error)) == ("provider.data", True)
     for uri in ("http://oauth2.googleapis.com/token", "https://evil.example/token"):
         assert refused(json.dumps({**file, "token_uri": uri})).code == "provider.data"
     assert refused(json.dumps({**file, "type": "authorized_user"})).code == "client_file.unsupported"
