@@ -10,12 +10,7 @@ const asyncDispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')
  * private members, so the copy would be empty. They reject every object with an internal slot that they do not know (HTML
  * section 2.7.3), such as a `WeakSet`.
  */
-class Uncloneable extends WeakSet {
-  // Without parameters: a `WeakSet` would add the members of its argument.
-  constructor() {
-    super()
-  }
-}
+class Uncloneable extends WeakSet {}
 // Its instances have the slot, but neither the methods nor the name.
 Object.setPrototypeOf(Uncloneable.prototype, Object.prototype)
 

@@ -191,3 +191,17 @@ pub(crate) fn object(members: &Map<String, Value>, out: &mut String) {
     }
     writer.end();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_all_their_digits() {
+        for number in [0, 9, 10, 1_764_000_000, u64::MAX - 1, u64::MAX] {
+            let mut written = String::new();
+            push_number(number, &mut written);
+            assert_eq!(written, number.to_string());
+        }
+    }
+}
