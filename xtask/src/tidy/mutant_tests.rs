@@ -1,5 +1,6 @@
 //! Mutants whose tests do not exist: a filter that matches nothing runs no test, and detects nothing.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +12,7 @@ use crate::shell::root;
 /// The mutants whose `Test:` line names a package, a target or a test that does not exist.
 pub(super) fn missing() -> Vec<String> {
     let packages = packages(&["--no-deps"]);
-    let mut breaches = Vec::new();
+    let (mut breaches, mut known) = (Vec::new(), HashMap::new());
     let entries = fs::read_dir(root().join("tests/mutants")).into_iter();
     for path in entries.flatten().flatten().map(|entry| entry.path()) {
         let text = fs::read_to_string(&path).unwrap_or_default();
@@ -22,7 +23,7 @@ pub(super) fn missing() -> Vec<String> {
         let package = packages
             .iter()
             .find(|package| package["name"] == selection.package);
-        if package.is_none_or(|package| selection.tests(package).is_empty()) {
+        if package.is_none_or(|package| selection.tests(package, &mut known).is_empty()) {
             let name = path.file_stem().unwrap_or_default().to_string_lossy();
             breaches.push(format!("{name}: `cargo test {line}` has no test"));
         }
@@ -59,8 +60,8 @@ impl<'a> Selection<'a> {
         selection
     }
 
-    /// The functions that it selects, by their paths.
-    fn tests(&self, package: &Value) -> Vec<String> {
+    /// The functions that it selects, by their paths. `known` has those of the targets that were read already.
+    fn tests(&self, package: &Value, known: &mut HashMap<PathBuf, Vec<String>>) -> Vec<String> {
         let targets = package["targets"].as_array().into_iter().flatten();
         let targets = targets.filter(|target| match self.target {
             Some(name) => target["name"] == name && target["kind"][0] == "test",
@@ -68,29 +69,33 @@ impl<'a> Selection<'a> {
         });
         let roots = targets.filter_map(|target| target["src_path"].as_str().map(Path::new));
         let functions = roots.flat_map(|root| {
-            let folder = root.parent().unwrap_or(Path::new(""));
-            let stem = root.file_stem().unwrap_or_default();
-            let is_alone = ["lib", "main", "mod"].iter().any(|name| stem == *name);
-            let modules_folder = if is_alone { folder } else { &folder.join(stem) };
-            let mut files = vec![root.to_owned()];
-            rust_files(modules_folder, &mut files);
-            let paths = files.into_iter().flat_map(|file| {
-                let text = fs::read_to_string(&file).unwrap_or_default();
-                functions(&modules(&file, root, modules_folder), &text)
-            });
-            let paths: Vec<_> = paths.chain(renamed(root)).collect();
-            let generated = self
-                .filters
-                .iter()
-                .flat_map(|filter| generated(filter, root, &paths));
+            let paths = known.entry(root.to_owned());
+            let paths = paths.or_insert_with(|| paths_of(root));
+            let filters = self.filters.iter();
+            let generated = filters.flat_map(|filter| generated(filter, root, paths));
             let generated: Vec<_> = generated.collect();
-            paths.into_iter().chain(generated)
+            generated.into_iter().chain(paths.clone())
         });
         let is_selected = |path: &String| {
             self.filters.is_empty() || self.filters.iter().any(|filter| path.contains(filter))
         };
         functions.filter(is_selected).collect()
     }
+}
+
+/// The functions of a target, by its first file.
+fn paths_of(root: &Path) -> Vec<String> {
+    let folder = root.parent().unwrap_or(Path::new(""));
+    let stem = root.file_stem().unwrap_or_default();
+    let is_alone = ["lib", "main", "mod"].iter().any(|name| stem == *name);
+    let modules_folder = if is_alone { folder } else { &folder.join(stem) };
+    let mut files = vec![root.to_owned()];
+    rust_files(modules_folder, &mut files);
+    let paths = files.into_iter().flat_map(|file| {
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        functions(&modules(&file, root, modules_folder), &text)
+    });
+    paths.chain(renamed(root)).collect()
 }
 
 /// The functions that a macro of the target's first file may put into the filter's module: it is named there, and is no
